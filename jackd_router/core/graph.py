@@ -1,0 +1,130 @@
+"""The JACK graph as values: ports, connections, and what one port says of itself.
+
+A `Graph` has one writer (the mirror); everybody else reads it. Names are the keys: ids of the server never come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntFlag, StrEnum
+from typing import NamedTuple, NewType
+
+PortName = NewType("PortName", str)
+"""A full name, `client:port`. Bytes that are not UTF-8 are kept as surrogates (PEP 383)."""
+
+
+class PortType(StrEnum):
+    """What flows through a port."""
+
+    AUDIO = "audio"
+    MIDI = "midi"
+    CV = "cv"
+    OTHER = "other"
+
+
+class PortFlags(IntFlag):
+    """JackPortFlags, as jack/types.h has them."""
+
+    INPUT = 1
+    OUTPUT = 2
+    PHYSICAL = 4
+    CAN_MONITOR = 8
+    TERMINAL = 16
+
+
+class Connection(NamedTuple):
+    """A pair of ports, connected or not: an output port and the input port that it feeds."""
+
+    source: PortName
+    destination: PortName
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of the graph. `registration` tells two ports apart that had the same name one after the other."""
+
+    name: PortName
+    type: PortType
+    flags: PortFlags
+    aliases: tuple[str, ...] = ()
+    registration: int = 0
+
+    @property
+    def client(self) -> str:
+        """The name of the client: what stands before the first colon."""
+        return self.name.partition(":")[0]
+
+    @property
+    def short_name(self) -> str:
+        """The name without that of the client."""
+        return self.name.partition(":")[2]
+
+    @property
+    def is_source(self) -> bool:
+        """Whether sound comes out of this port (an output port of its client)."""
+        return PortFlags.OUTPUT in self.flags
+
+    @property
+    def is_physical(self) -> bool:
+        """Whether the port stands for a plug of a device."""
+        return PortFlags.PHYSICAL in self.flags
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether what goes in here goes nowhere else in the graph, or what comes out comes from nowhere else."""
+        return PortFlags.TERMINAL in self.flags
+
+
+class Graph:
+    """All ports and connections. Every change is idempotent: the notifications of a server may come twice."""
+
+    __slots__ = ("_by_port", "connections", "ports")
+
+    def __init__(self) -> None:
+        self.ports: dict[PortName, Port] = {}
+        self.connections: set[Connection] = set()
+        self._by_port: dict[PortName, set[Connection]] = {}
+
+    def add_port(self, port: Port) -> None:
+        """Add the port, or replace what was known under its name; its connections stay."""
+        self.ports[port.name] = port
+        self._by_port.setdefault(port.name, set())
+
+    def remove_port(self, name: PortName) -> tuple[Connection, ...]:
+        """Remove the port with its connections and give those that there were."""
+        if self.ports.pop(name, None) is None:
+            return ()
+        dropped = tuple(self._by_port.pop(name))
+        for connection in dropped:
+            self.connections.discard(connection)
+            for end in connection:
+                if end != name:
+                    self._by_port[end].discard(connection)
+        return dropped
+
+    def connect(self, connection: Connection) -> bool:
+        """Add the connection; False where it was there already, or one of its ports is not."""
+        if connection in self.connections or not all(end in self.ports for end in connection):
+            return False
+        self.connections.add(connection)
+        for end in connection:
+            self._by_port[end].add(connection)
+        return True
+
+    def disconnect(self, connection: Connection) -> bool:
+        """Remove the connection; False where it was not there."""
+        if connection not in self.connections:
+            return False
+        self.connections.discard(connection)
+        for end in connection:
+            self._by_port[end].discard(connection)
+        return True
+
+    def connections_of(self, name: PortName) -> frozenset[Connection]:
+        """The connections of one port; none where there is no such port."""
+        return frozenset(self._by_port.get(name, ()))
+
+    def clients(self) -> Iterator[str]:
+        """The name of each client that has a port, once."""
+        return iter(dict.fromkeys(port.client for port in self.ports.values()))

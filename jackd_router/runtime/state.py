@@ -1,0 +1,158 @@
+"""What the running router says of itself, as frozen values: each has one writer, is swapped whole, and is published by its face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from jackd_router.core.config import Action
+from jackd_router.core.graph import Connection, Port, PortName
+
+
+class Health(StrEnum):
+    """The one word of `Manager.Status`."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the program is, in one word and in one line for people."""
+
+    health: Health = Health.OK
+    text: str = "starting"
+
+
+class ServerPhase(StrEnum):
+    """The words of `Server.State`."""
+
+    CONNECTED = "connected"
+    CONNECTING = "connecting"
+    UNRESPONSIVE = "unresponsive"
+    DISCONNECTED = "disconnected"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """The JACK server as far as we know it. Times are microseconds since the epoch, 0 for never."""
+
+    phase: ServerPhase = ServerPhase.CONNECTING
+    server_name: str = "default"
+    implementation: str = ""
+    client_name: str = ""
+    sample_rate_hz: int = 0
+    buffer_size_frames: int = 0
+    realtime: bool = False
+    freewheeling: bool = False
+    xrun_count: int = 0
+    last_xrun_usec: int = 0
+    connected_usec: int = 0
+    retry_count: int = 0
+    last_error: str = ""
+
+
+class Outcome(StrEnum):
+    """What became of a request to connect or disconnect."""
+
+    CONNECTED = "connected"
+    ALREADY_CONNECTED = "already-connected"
+    DISCONNECTED = "disconnected"
+    NOT_CONNECTED = "not-connected"
+    GONE = "gone"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphDiff:
+    """One burst of changes of the graph. `resync`: too many to tell, all tuples are empty, read the graph anew."""
+
+    previous: int
+    version: int
+    ports_added: tuple[Port, ...] = ()
+    ports_removed: tuple[PortName, ...] = ()
+    connected: tuple[Connection, ...] = ()
+    disconnected: tuple[Connection, ...] = ()
+    renamed: tuple[tuple[PortName, PortName], ...] = ()
+    resync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RuleState:
+    """One rule as it stands now. `last_applied_usec`: when it last made or cut a connection, 0 for never."""
+
+    name: str
+    enabled: bool
+    action: Action
+    origin: str
+    ports_matched: int
+    connections_made: int
+    last_applied_usec: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusState:
+    """One bus as it stands now: full names of its ports, gains in dB, `active` while a server carries it."""
+
+    name: str
+    type: str
+    inputs: tuple[PortName, ...]
+    outputs: tuple[PortName, ...]
+    gain_db: float
+    channel_gains_db: tuple[float, ...]
+    mute: bool
+    matrix: tuple[tuple[float, ...], ...]
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The level of one port in dBFS; -inf for silence is given as -200."""
+
+    peak_dbfs: float
+    rms_dbfs: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """What would be, or was, connected and disconnected; `unmet` names rules that match nothing now."""
+
+    connect: tuple[Connection, ...] = ()
+    disconnect: tuple[Connection, ...] = ()
+    failed: tuple[Connection, ...] = ()
+    unmet: tuple[str, ...] = ()
+    shadowed: tuple[str, ...] = ()
+
+
+class Listener(Protocol):
+    """Who wants to be told of changes. Called in the event loop, after the change, never while one is half made."""
+
+    def graph_changed(self, diff: GraphDiff) -> None:
+        """Take one burst of changes of the graph."""
+
+    def applied(self, actions: Sequence[tuple[str, str, PortName, PortName]]) -> None:
+        """Take what rules did: (rule, "connect" | "disconnect" | "failed" | "contested" | "refused", source, destination)."""
+
+    def rules_changed(self, names: Sequence[str]) -> None:
+        """Take the rules whose state changed; none of them named: all."""
+
+    def status_changed(self) -> None:
+        """Note that `Router.status` is another one."""
+
+    def server_changed(self, before: ServerState, now: ServerState) -> None:
+        """Take the server's old and new state."""
+
+    def config_changed(self) -> None:
+        """Note that a (re)load was tried: path, time, validity or problems may differ."""
+
+    def inhibitors_changed(self) -> None:
+        """Note that somebody inhibits, or no longer does."""
+
+    def bus_changed(self, name: str, *properties: str) -> None:
+        """Take the bus, and the names of its D-Bus properties, that changed."""
+
+    def buses_changed(self, added: Sequence[str], removed: Sequence[str]) -> None:
+        """Take the names of buses that came and went."""
