@@ -1,0 +1,1 @@
+"""The tests of jackd_router; each folder is named after what it tests."""

@@ -1,0 +1,158 @@
+"""What every test can ask for: a private message bus, a private JACK server, the real daemon, real clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.support.jack_client import JackClient
+from tests.support.jack_server import JackServer
+from tests.support.router_process import RouterProcess
+from tests.support.session_bus import SessionBus
+
+_LOGS = pytest.StashKey[list[Path]]()
+
+
+class StartRouter(Protocol):
+    """How the `start_router` fixture is called."""
+
+    def __call__(self, config: str | bytes | None = "", *, wait_until_ready: bool = True) -> RouterProcess:
+        """Start a daemon with this configuration (None: no file at all) on the test's own bus and server."""
+
+
+class StartClient(Protocol):
+    """How the `start_client` fixture is called."""
+
+    def __call__(
+        self,
+        name: str,
+        *,
+        outputs: list[str] | None = None,
+        inputs: list[str] | None = None,
+        midi_outputs: list[str] | None = None,
+        midi_inputs: list[str] | None = None,
+    ) -> JackClient:
+        """Start a client of the test's own server."""
+
+
+@pytest.fixture
+def keep_log(request: pytest.FixtureRequest) -> Callable[[Path], None]:
+    """Give a function that names a file to be printed when the test fails."""
+    logs = request.node.stash.setdefault(_LOGS, [])
+    append: Callable[[Path], None] = logs.append
+    return append
+
+
+@pytest.fixture
+def session_bus(tmp_path: Path, keep_log: Callable[[Path], None]) -> Iterator[SessionBus]:
+    """Give a running private session bus."""
+    with SessionBus(tmp_path) as bus:
+        keep_log(bus.log)
+        yield bus
+
+
+@pytest.fixture
+def jack_server(tmp_path: Path, keep_log: Callable[[Path], None]) -> Iterator[JackServer]:
+    """Give a JACK server that is not started yet: `start()` it when the test wants it."""
+    server = JackServer(tmp_path / "jackd.log")
+    keep_log(server.log)
+    try:
+        yield server
+    finally:
+        if server.is_running:
+            server.terminate()
+
+
+@pytest.fixture
+def running_server(jack_server: JackServer) -> JackServer:
+    """Give a running JACK server."""
+    jack_server.start()
+    return jack_server
+
+
+@pytest.fixture
+def start_router(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    session_bus: SessionBus,
+    jack_server: JackServer,
+    keep_log: Callable[[Path], None],
+) -> Iterator[StartRouter]:
+    """Give a function that starts a daemon; each is ended with the test, and must end well."""
+    routers: list[RouterProcess] = []
+
+    def start(config: str | bytes | None = "", *, wait_until_ready: bool = True) -> RouterProcess:
+        folder = tmp_path / f"router-{len(routers) + 1}"
+        folder.mkdir()
+        router = RouterProcess(folder, config, bus_address=session_bus.address, server_name=jack_server.name)
+        routers.append(router)
+        keep_log(router.log)
+        router.start(wait_until_ready=wait_until_ready)
+        return router
+
+    yield start
+    failed = _has_failed(request)
+    with ExitStack() as stack:
+        for router in routers:
+            stack.callback(router.close, check=not failed)
+
+
+@pytest.fixture
+def start_client(jack_server: JackServer) -> Iterator[StartClient]:
+    """Give a function that starts a JACK client; each leaves with the test."""
+    with ExitStack() as clients:
+
+        def start(
+            name: str,
+            *,
+            outputs: list[str] | None = None,
+            inputs: list[str] | None = None,
+            midi_outputs: list[str] | None = None,
+            midi_inputs: list[str] | None = None,
+        ) -> JackClient:
+            client = JackClient(
+                jack_server.name,
+                name,
+                outputs=outputs or (),
+                inputs=inputs or (),
+                midi_outputs=midi_outputs or (),
+                midi_inputs=midi_inputs or (),
+            )
+            return clients.enter_context(client)
+
+        yield start
+
+
+_FAILED = pytest.StashKey[bool]()
+
+
+def _has_failed(request: pytest.FixtureRequest) -> bool:
+    failed: bool = request.node.stash.get(_FAILED, False)
+    return failed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Print the logs that a failed test kept."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+        for log in item.stash.get(_LOGS, []):
+            if log.exists():
+                report.sections.append((f"{log.parent.name}/{log.name}", log.read_text(errors="replace")))
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run where a test was skipped: a skip is a hole that nobody looks into."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    assert reporter is not None
+    holes = [kind for kind in ("skipped", "xfailed", "xpassed") if reporter.stats.get(kind)]
+    if holes and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(f"failed: there are {' and '.join(holes)} tests", red=True)

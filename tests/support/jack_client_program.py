@@ -1,0 +1,182 @@
+"""The program behind `JackClient`: a JACK client that does what the lines on its standard input ask for.
+
+One request a line, as JSON, and one line for each answer. The end of the input ends the program.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import jack
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.float32]
+Answer: TypeAlias = dict[str, object]
+
+
+class Sound:
+    """What the process callback sends and records. Swapped whole by the request thread."""
+
+    def __init__(self, send: dict[str, Samples], record: Sequence[str], frames: int, *, repeat: bool = False) -> None:
+        self.send = send
+        self.recorded = {port: np.zeros(frames, np.float32) for port in record}
+        self.frames = frames
+        self.repeat = repeat
+        self.position = 0
+        self.xruns = 0
+        self.done = threading.Event()
+
+    def block(self, port: str, frames: int) -> Samples:
+        """Give the next frames to send on a port."""
+        out = np.zeros(frames, np.float32)
+        samples = self.send.get(port)
+        if samples is not None and samples.size:
+            at = np.arange(self.position, self.position + frames)
+            inside = at < samples.size
+            out = samples[at % samples.size] if self.repeat else np.where(inside, samples[at % samples.size], out)
+        return out
+
+    def keep(self, port: str, block: Samples) -> None:
+        """Append what came in on a port."""
+        end = min(self.position + block.size, self.frames)
+        self.recorded[port][self.position : end] = block[: max(0, end - self.position)]
+
+    def advance(self, frames: int) -> None:
+        """Go on to the next period."""
+        self.position += frames
+        if not self.repeat and self.position >= self.frames:
+            self.done.set()
+
+
+class Program:
+    """The client, its ports, and one method for each request."""
+
+    def __init__(self, name: str) -> None:
+        self.client = jack.Client(name, no_start_server=True)
+        self.sound = Sound({}, (), 0, repeat=True)
+        self.client.set_process_callback(self.process)
+        self.client.set_xrun_callback(self.xrun)
+        self.client.activate()
+
+    def process(self, frames: int) -> None:
+        """Send and record one period."""
+        sound = self.sound
+        for port in self.client.outports:
+            port.get_array()[:] = sound.block(port.shortname, frames)
+        if sound.done.is_set():
+            return
+        for port in self.client.inports:
+            if port.shortname in sound.recorded:
+                sound.keep(port.shortname, port.get_array())
+        sound.advance(frames)
+
+    def xrun(self, delayed_usecs: float) -> None:
+        """Count a period that the server could not finish in time."""
+        self.sound.xruns += 1
+
+    def register(self, ports: list[str], type: str, flow: str) -> Answer:  # noqa: A002  (JACK's word)
+        """Add ports."""
+        group = {
+            ("audio", "output"): self.client.outports,
+            ("audio", "input"): self.client.inports,
+            ("midi", "output"): self.client.midi_outports,
+            ("midi", "input"): self.client.midi_inports,
+        }[type, flow]
+        for port in ports:
+            group.register(port)
+        return {}
+
+    def unregister(self, ports: list[str]) -> Answer:
+        """Remove own ports."""
+        for port in ports:
+            self._own(port).unregister()
+        return {}
+
+    def rename(self, port: str, new_name: str) -> Answer:
+        """Rename an own port."""
+        self._own(port).shortname = new_name
+        return {}
+
+    def connect(self, source: str, destination: str) -> Answer:
+        """Connect two ports."""
+        self.client.connect(source, destination)
+        return {}
+
+    def disconnect(self, source: str, destination: str) -> Answer:
+        """Disconnect two ports."""
+        self.client.disconnect(source, destination)
+        return {}
+
+    def ports(self) -> Answer:
+        """List all ports."""
+        return {"ports": [port.name for port in self.client.get_ports()]}
+
+    def connections(self) -> Answer:
+        """List all connections."""
+        sources = self.client.get_ports(is_output=True)
+        pairs = [(source.name, end.name) for source in sources for end in self.client.get_all_connections(source)]
+        return {"connections": pairs}
+
+    def set_buffer_size(self, frames: int) -> Answer:
+        """Change the buffer size of the server."""
+        self.client.blocksize = frames
+        return {}
+
+    def exchange(self, send: dict[str, str], record: list[str], frames: int) -> Answer:
+        """Send once and record."""
+        sound = self.sound = Sound(_decoded(send), record, frames)
+        if not sound.done.wait(10):
+            raise jack.JackError("no periods: the server stands still")
+        channels = {port: base64.b64encode(block.tobytes()).decode() for port, block in sound.recorded.items()}
+        return {"channels": channels, "xruns": sound.xruns}
+
+    def play_forever(self, send: dict[str, str]) -> Answer:
+        """Repeat blocks."""
+        self.sound = Sound(_decoded(send), (), 0, repeat=True)
+        return {}
+
+    def _own(self, short_name: str) -> jack.OwnPort:
+        groups = (self.client.outports, self.client.inports, self.client.midi_outports, self.client.midi_inports)
+        for group in groups:
+            for port in group:
+                if port.shortname == short_name:
+                    return port
+        raise jack.JackError(f"no port {short_name} of our own")
+
+
+def _decoded(send: dict[str, str]) -> dict[str, Samples]:
+    return {port: np.frombuffer(base64.b64decode(text), np.float32) for port, text in send.items()}
+
+
+def main(name: str) -> None:
+    """Answer requests until there are no more."""
+    jack.set_error_function(lambda message: None)
+    jack.set_info_function(lambda message: None)
+    try:
+        program = Program(name)
+    except jack.JackError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        os._exit(1)
+    print(json.dumps({"name": program.client.name}), flush=True)
+    for line in sys.stdin:
+        arguments = json.loads(line)
+        try:
+            answer: Answer = getattr(program, arguments.pop("request"))(**arguments)
+        except jack.JackError as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+    program.client.deactivate()
+    program.client.close()
+    # Not the interpreter's own way out: libjack's threads may still be in a callback then.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,106 @@
+"""A real JACK server with the dummy driver, under a name of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from pathlib import Path
+from types import TracebackType
+
+from tests.support.eventually import eventually
+from tests.support.process import Process
+from tests.support.unix_socket import accepts
+
+_serial = itertools.count(1)
+
+
+class JackServer:
+    """One `jackd -r -d dummy`. It can be killed and started again, under the same name."""
+
+    def __init__(
+        self,
+        log: Path,
+        *,
+        name: str | None = None,
+        rate_hz: int = 48_000,
+        period_frames: int = 256,
+        captures: int = 2,
+        playbacks: int = 2,
+        port_max: int = 2048,
+        synchronous: bool = False,
+    ) -> None:
+        self.name = name or f"test-{os.getpid()}-{next(_serial)}"
+        self.log = log
+        self.rate_hz = rate_hz
+        self.period_frames = period_frames
+        self.captures = captures
+        self.playbacks = playbacks
+        self.port_max = port_max
+        self.synchronous = synchronous
+        self._process: Process | None = None
+
+    def __enter__(self) -> JackServer:
+        """Start the server."""
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End the server, if it still runs."""
+        if self.is_running:
+            self.terminate()
+
+    @property
+    def socket_path(self) -> Path:
+        """Where clients ask for this server."""
+        return Path(f"/dev/shm/jack_{self.name}_{os.getuid()}_0")
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        return self._running().pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process that has not ended."""
+        return self._process is not None and self._process.status() is None
+
+    def start(self) -> None:
+        """Start the server and wait until it accepts clients."""
+        if not os.environ.get("JACKD_ROUTER_ISOLATED"):
+            raise RuntimeError("JACK servers of the tests run in a /dev/shm of their own only: tests/isolate COMMAND")
+        # A server that was killed leaves its socket; without it, accepting means: the new one.
+        self.socket_path.unlink(missing_ok=True)
+        server = ["jackd", "--name", self.name, "--no-realtime", "--port-max", str(self.port_max)]
+        if self.synchronous:
+            server.append("--sync")
+        driver = ["-d", "dummy", "--rate", str(self.rate_hz), "--period", str(self.period_frames)]
+        driver += ["--capture", str(self.captures), "--playback", str(self.playbacks)]
+        self._process = Process(server + driver, self.log)
+        eventually(self._accepts, what=f"jackd {self.name} accepts clients")
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        self._running().kill()
+
+    def terminate(self) -> None:
+        """End the server as its user would; also when it is frozen."""
+        self.resume()
+        self._running().terminate()
+
+    def freeze(self) -> None:
+        """Stop the server where it stands: it stays, and answers nothing."""
+        self._running().send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen server go on."""
+        self._running().send(signal.SIGCONT)
+
+    def _running(self) -> Process:
+        assert self._process is not None, "the server was never started"
+        return self._process
+
+    def _accepts(self) -> bool:
+        if not self.is_running:
+            raise RuntimeError(f"jackd did not start:\n{self._running().output()}")
+        return accepts(self.socket_path)
