@@ -108,7 +108,7 @@ class JackClient:
         self.ask("unregister", ports=list(ports))
 
     def rename(self, port: str, new_name: str) -> None:
-        """Rename an own port, by short names."""
+        """Rename an own audio port, by short names."""
         self.ask("rename", port=port, new_name=new_name)
 
     def connect(self, source: str, destination: str) -> None:

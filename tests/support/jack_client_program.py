@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import jack
 import numpy as np
@@ -60,6 +60,8 @@ class Program:
 
     def __init__(self, name: str) -> None:
         self.client = jack.Client(name, no_start_server=True)
+        self.audio: dict[str, jack.OwnPort] = {}  # replaced, never changed: the process callback walks over it
+        self.midi: dict[str, jack.OwnPort] = {}
         self.sound = Sound({}, (), 0, repeat=True)
         self.client.set_process_callback(self.process)
         self.client.set_xrun_callback(self.xrun)
@@ -68,13 +70,14 @@ class Program:
     def process(self, frames: int) -> None:
         """Send and record one period."""
         sound = self.sound
-        for port in self.client.outports:
-            port.get_array()[:] = sound.block(port.shortname, frames)
+        ports = self.audio
+        for name, port in ports.items():
+            if port.is_output:
+                port.get_array()[:] = sound.block(name, frames)
         if sound.done.is_set():
             return
-        for port in self.client.inports:
-            if port.shortname in sound.recorded:
-                sound.keep(port.shortname, port.get_array())
+        for name in sound.recorded:
+            sound.keep(name, ports[name].get_array())
         sound.advance(frames)
 
     def xrun(self, delayed_usecs: float) -> None:
@@ -89,19 +92,24 @@ class Program:
             ("midi", "output"): self.client.midi_outports,
             ("midi", "input"): self.client.midi_inports,
         }[type, flow]
-        for port in ports:
-            group.register(port)
+        made = {port: cast(jack.OwnPort, group.register(port)) for port in ports}
+        if type == "audio":
+            self.audio = self.audio | made
+        else:
+            self.midi = self.midi | made
         return {}
 
     def unregister(self, ports: list[str]) -> Answer:
         """Remove own ports."""
         for port in ports:
-            self._own(port).unregister()
+            self._take(port).unregister()
         return {}
 
     def rename(self, port: str, new_name: str) -> Answer:
-        """Rename an own port."""
-        self._own(port).shortname = new_name
+        """Rename an own audio port."""
+        renamed = self._take(port)
+        renamed.shortname = new_name
+        self.audio = self.audio | {new_name: renamed}
         return {}
 
     def connect(self, source: str, destination: str) -> Answer:
@@ -142,13 +150,11 @@ class Program:
         self.sound = Sound(_decoded(send), (), 0, repeat=True)
         return {}
 
-    def _own(self, short_name: str) -> jack.OwnPort:
-        groups = (self.client.outports, self.client.inports, self.client.midi_outports, self.client.midi_inports)
-        for group in groups:
-            for port in group:
-                if port.shortname == short_name:
-                    return port
-        raise jack.JackError(f"no port {short_name} of our own")
+    def _take(self, name: str) -> jack.OwnPort:
+        port = (self.audio | self.midi)[name]
+        self.audio = {key: value for key, value in self.audio.items() if key != name}
+        self.midi = {key: value for key, value in self.midi.items() if key != name}
+        return port
 
 
 def _decoded(send: dict[str, str]) -> dict[str, Samples]:
