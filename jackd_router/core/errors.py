@@ -34,6 +34,22 @@ class NoSuchBus(UserError):
     """A bus that does not exist."""
 
 
+class NoSuchInhibitor(UserError):
+    """A cookie that stands for no inhibitor."""
+
+
+class LimitExceeded(RouterError):
+    """More of something than the program keeps."""
+
+
+class Busy(RouterError):
+    """The same work is being done already."""
+
+
+class NotSupported(RouterError):
+    """Something that the API describes and this build cannot do."""
+
+
 class ServerLost(RouterError):
     """There is no JACK server to ask, or it went away before it answered."""
 
