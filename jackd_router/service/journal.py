@@ -1,0 +1,100 @@
+"""Where the log goes: into the journal with its fields, or as readable lines on standard error.
+
+Fields are what `extra` holds under names in capitals: `log.info("...", extra={"RULE": name, "MESSAGE_ID": Event.CONNECTED})`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TextIO
+
+from systemd.journal import JournalHandler, send
+
+IDENTIFIER = "jackd-router"
+
+
+class Event(StrEnum):
+    """The MESSAGE_ID of each main event: `journalctl --user MESSAGE_ID=...` finds all of one kind, whatever its text."""
+
+    STARTED = "b3e49c64081e4958889878c5aa3facf4"
+    STOPPED = "9a9b742be51d4ea98129fbccdc15a0c4"
+    SERVER_CAME = "c54002c5509e43fab374c7de5a58f7ca"
+    SERVER_WENT = "c7d285874a8549bc9fafcc68c8e80023"
+    CONNECTED = "89686c4f8f604b84a13328e3d855eb9d"
+    DISCONNECTED = "2aef00bb7dd5429e9b79c0eb28230809"
+    CONNECT_FAILED = "351695ac8419448bb3bf32d48c1bd0d4"
+    HELD = "9189d1d2ca784c78aecdf197d26c7d46"
+    CONTESTED = "40369f5b001b46549cd6a0f1a2be9e0c"
+    CONFIG_LOADED = "77a1f0abef5842288d6daab71d5f3537"
+    CONFIG_REFUSED = "d417455df3424274a3d059ed7c027e40"
+    STATE_SET_ASIDE = "ef0c5bc74b0c4d0fbd0ba14baac6aada"
+
+
+def log_to_the_right_place(level: int, stream: TextIO = sys.stderr) -> None:
+    """Send everything that is logged to the journal where `stream` ends there, else to `stream` as text."""
+    handler = JournalFields() if is_journal(stream) else PlainLines(stream)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Tell whether what is written to the stream ends in the journal, as systemd says in JOURNAL_STREAM."""
+    try:
+        stat = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    # Compared, not only looked at: a terminal opened from a service inherits the variable, but not the stream.
+    return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
+
+
+class JournalFields(JournalHandler):
+    """Sends each record to the journal, with its fields."""
+
+    def __init__(self, sender: Callable[..., object] = send) -> None:
+        super().__init__(sender_function=sender, SYSLOG_IDENTIFIER=IDENTIFIER)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record."""
+        super().emit(_in_plain_text(record))
+
+
+class PlainLines(logging.StreamHandler[TextIO]):
+    """Writes each record as one line: time, level unless it is INFO, text, fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line."""
+        clean = _in_plain_text(record)
+        level = "" if clean.levelno == logging.INFO else f"{clean.levelname.lower()}: "
+        pairs = (f"{name}={_quoted(value)}" for name, value in _fields(clean).items() if name != "MESSAGE_ID")
+        fields = " ".join(pairs)
+        line = f"{_TIME.formatTime(clean)} {level}{clean.getMessage()}" + (f"  [{fields}]" if fields else "")
+        return line + (f"\n{_TIME.formatException(clean.exc_info)}" if clean.exc_info else "")
+
+
+_TIME = logging.Formatter()
+_TIME.default_time_format = "%H:%M:%S"
+_TIME.default_msec_format = "%s.%03d"
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in vars(record).items() if name.isupper()}
+
+
+def _in_plain_text(record: logging.LogRecord) -> logging.LogRecord:
+    """Give a copy in which every text can be written anywhere: names of JACK may hold bytes that are not UTF-8."""
+    copy = logging.makeLogRecord(vars(record) | {name: _shown(str(value)) for name, value in _fields(record).items()})
+    copy.msg, copy.args = _shown(record.getMessage()), ()
+    return copy
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() and text and " " not in text and '"' not in text else json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,121 @@
+"""What reaches the journal, and what stands on standard error where there is none."""
+
+from __future__ import annotations
+
+import io
+import logging
+import logging.handlers
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jackd_router.service.journal import Event, JournalFields, PlainLines, is_journal
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """Give a logger that nobody else listens to."""
+    logger = logging.Logger("test.journal", logging.DEBUG)
+    yield logger
+    for handler in logger.handlers:
+        handler.close()
+
+
+@pytest.fixture
+def journal(log: logging.Logger) -> list[dict[str, object]]:
+    """Give what systemd's handler hands to the journal, entry by entry."""
+    entries: list[dict[str, object]] = []
+
+    def send(text: str, /, **fields: object) -> None:
+        entries.append({**fields, "MESSAGE": text})
+
+    log.addHandler(JournalFields(send))
+    return entries
+
+
+@pytest.fixture
+def lines(log: logging.Logger) -> io.StringIO:
+    """Give what is written where there is no journal."""
+    stream = io.StringIO()
+    log.addHandler(PlainLines(stream))
+    return stream
+
+
+def test_journal_gets_the_fields(log: logging.Logger, journal: list[dict[str, object]]) -> None:
+    log.info("Connected %s", "a:out", extra={"JACK_SOURCE": "a:out", "RULE": "all", "MESSAGE_ID": Event.CONNECTED})
+    (entry,) = journal
+    wanted = {
+        "MESSAGE": "Connected a:out",
+        "PRIORITY": "6",
+        "JACK_SOURCE": "a:out",
+        "RULE": "all",
+        "MESSAGE_ID": str(Event.CONNECTED),
+        "SYSLOG_IDENTIFIER": "jackd-router",
+        "LOGGER": "test.journal",
+    }
+    assert wanted.items() <= entry.items()
+
+
+def test_levels_become_priorities(log: logging.Logger, journal: list[dict[str, object]]) -> None:
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        log.log(level, "text")
+    assert [entry["PRIORITY"] for entry in journal] == ["7", "6", "4", "3"]
+
+
+def test_names_that_are_not_utf8_reach_the_journal(log: logging.Logger, journal: list[dict[str, object]]) -> None:
+    log.warning("No port %s", "a:\udcff", extra={"JACK_SOURCE": "a:\udcff", "COUNT": 3})
+    (entry,) = journal
+    assert entry["MESSAGE"] == "No port a:\\xff"
+    assert (entry["JACK_SOURCE"], entry["COUNT"]) == ("a:\\xff", "3")
+    for value in entry.values():
+        str(value).encode()
+
+
+def test_lines_are_readable(log: logging.Logger, lines: io.StringIO) -> None:
+    log.info("Connected", extra={"JACK_SOURCE": "a:out", "RULE": "synth to speakers", "MESSAGE_ID": Event.CONNECTED})
+    log.warning("Lost\udcff")
+    first, second = (re.sub(r"^\d\d:\d\d:\d\d\.\d{3} ", "TIME ", line) for line in lines.getvalue().splitlines())
+    assert first == 'TIME Connected  [JACK_SOURCE=a:out RULE="synth to speakers"]'
+    assert second == "TIME warning: Lost\\xff"
+
+
+def test_record_itself_stays_as_it_is_for_other_handlers(log: logging.Logger, lines: io.StringIO) -> None:
+    last = logging.handlers.BufferingHandler(10)
+    log.addHandler(last)
+    log.info("%s", "\udcff", extra={"RULE": "\udcff"})
+    (record,) = last.buffer
+    assert record.getMessage() == "\udcff"
+    assert vars(record)["RULE"] == "\udcff"
+
+
+def test_stream_is_the_journal_only_where_systemd_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "stream").open("w") as stream:
+        stat = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino}")
+        assert is_journal(stream)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino + 1}")
+        assert not is_journal(stream)
+        monkeypatch.delenv("JOURNAL_STREAM")
+        assert not is_journal(stream)
+    assert not is_journal(io.StringIO())
+
+
+def test_program_without_a_journal_logs_to_standard_error() -> None:
+    program = (
+        "import logging; from jackd_router.service.journal import log_to_the_right_place as go; go(logging.INFO);"
+        "logging.info('heard'); logging.debug('not heard'); logging.info('name %s', '\\udcff')"
+    )
+    env = {**os.environ, "JOURNAL_STREAM": "1:1"}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    texts = [line.split(" ", 1)[1] for line in done.stderr.splitlines()]
+    assert texts == ["heard", "name \\xff"]
+
+
+def test_ids_of_events_are_ids() -> None:
+    assert len({event.value for event in Event}) == len(Event)
+    assert all(re.fullmatch("[0-9a-f]{32}", event.value) for event in Event)
