@@ -1,0 +1,92 @@
+"""The command `bus`: list the passthrough buses, set gain and mute, show live levels."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from jackd_router.cli import listing
+from jackd_router.cli.exits import Exit
+from jackd_router.cli.records import BusRecord, LevelRecord, bus
+from jackd_router.cli.remote import Daemon, options
+from jackd_router.cli.terminal import for_people, show_json, show_table, typed, visible
+from jackd_router.dbus_api.names import BUS, OBJECT_MANAGER
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+METER_PERIOD_S = 1 / 15
+
+
+async def buses(daemon: Daemon, *, name: str | None, gain: float | None, mute: bool | None, meters: bool, json: bool) -> Exit:
+    """List the buses or one of them, after setting what is asked for; or show their levels."""
+    if name is not None:
+        (path,) = await daemon.call("Buses.GetBus", "s", typed(name))
+        if gain is not None:
+            await daemon.set("Bus.Gain", "d", gain, path=str(path))
+        if mute is not None:
+            await daemon.set("Bus.Mute", "b", mute, path=str(path))
+        if gain is not None or mute is not None:
+            return Exit.DONE
+    found = await _buses(daemon, name)
+    if meters:
+        await _show_levels(daemon, name, found, json=json)
+    elif json:
+        show_json([one._asdict() for one in found])
+    elif found:
+        show_table(listing.buses_table(found))
+    return Exit.DONE
+
+
+async def _buses(daemon: Daemon, name: str | None) -> list[BusRecord]:
+    (reply,) = await daemon.call(f"{OBJECT_MANAGER}.GetManagedObjects")
+    objects = cast("Mapping[str, Mapping[str, Mapping[str, object]]]", reply)
+    found = [bus(interfaces[BUS]) for interfaces in objects.values() if BUS in interfaces]
+    return sorted(one for one in found if name is None or one.name == typed(name))
+
+
+async def _levels(daemon: Daemon, found: list[BusRecord]) -> dict[str, list[LevelRecord]]:
+    (reply,) = await daemon.call("Buses.GetLevels", "a{sv}", options())
+    levels = cast("Mapping[str, list[tuple[float, float]]]", reply)
+    return {
+        one.name: [LevelRecord(port, *level) for port, level in zip(one.ports, levels.get(one.name, ()), strict=False)]
+        for one in found
+    }
+
+
+async def _show_levels(daemon: Daemon, name: str | None, found: list[BusRecord], *, json: bool) -> None:
+    levels = await _levels(daemon, found)
+    if json:
+        show_json({one: [level._asdict() for level in those] for one, those in levels.items()})
+    elif not for_people(sys.stdout):
+        show_table(listing.levels_table(levels))
+    else:
+        await _show_meters(daemon, name)
+
+
+async def _show_meters(daemon: Daemon, name: str | None) -> None:
+    """Draw the levels until Ctrl-C; the daemon keeps the peak since our last call, so none is missed."""
+    from rich.live import Live
+
+    with Live(auto_refresh=False) as live:
+        while True:
+            # Read anew each time: a reload can change the buses and their channels at any moment.
+            found = await _buses(daemon, name)
+            live.update(_meters(await _levels(daemon, found)), refresh=True)
+            await asyncio.sleep(METER_PERIOD_S)
+
+
+def _meters(levels: Mapping[str, list[LevelRecord]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    drawn = Table.grid(padding=(0, 2))
+    for those in levels.values():
+        for level in those:
+            colour = "red" if level.peak >= -1.0 else "yellow" if level.peak >= -9.0 else "green"
+            bar = Text(listing.meter(level, ascii_only=ascii_only), style=colour)
+            drawn.add_row(Text(visible(level.port)), bar, Text(f"{level.peak:6.1f} dB"))
+    return drawn

@@ -1,0 +1,98 @@
+"""Commands that change something: connect, disconnect, release, reapply, reload, rules on and off; and plan, which would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jackd_router.cli import listing
+from jackd_router.cli.exits import Exit
+from jackd_router.cli.records import Pair, ProblemRecord, Report, records, report
+from jackd_router.cli.remote import Daemon, Refusal, options
+from jackd_router.cli.terminal import complain, note, show, show_json, typed
+
+
+async def connect(daemon: Daemon, *, source: str, destination: str, hold: bool) -> Exit:
+    """Connect two ports."""
+    return await _ask_about(daemon, "Graph.Connect", Pair(source, destination), hold=hold)
+
+
+async def disconnect(daemon: Daemon, *, source: str, destination: str, hold: bool) -> Exit:
+    """Disconnect two ports."""
+    return await _ask_about(daemon, "Graph.Disconnect", Pair(source, destination), hold=hold)
+
+
+async def release(daemon: Daemon, *, source: str, destination: str) -> Exit:
+    """Let the rules decide again about a connection that was cut by hand."""
+    return await _ask_about(daemon, "Rules.ReleaseHold", Pair(source, destination))
+
+
+async def _ask_about(daemon: Daemon, member: str, pair: Pair, *, hold: bool = False) -> Exit:
+    asked = Pair(*map(typed, pair))
+    (result,) = await daemon.call(member, "ssa{sv}", *asked, options(hold=hold))
+    show(f"{result}: {asked}")
+    return Exit.DONE
+
+
+async def switch_rules(daemon: Daemon, *, names: list[str], enabled: bool, json: bool) -> Exit:
+    """Switch rules on or off; kept over restarts of the daemon."""
+    for name in names:
+        await daemon.call("Rules.SetRuleEnabled", "sba{sv}", typed(name), enabled, options())
+        if not json:
+            show(f"{'enabled' if enabled else 'disabled'}: {name}")
+    if json:
+        show_json([{"name": name, "enabled": enabled} for name in names])
+    return Exit.DONE
+
+
+async def reapply(daemon: Daemon, *, dry_run: bool, json: bool) -> Exit:
+    """Release all holds and let all rules decide anew."""
+    (reply,) = await daemon.call("Rules.Reapply", "a{sv}", options(dry_run=dry_run))
+    _show_report(report(reply), json=json, would=dry_run)
+    return Exit.DONE
+
+
+async def reload(daemon: Daemon, *, dry_run: bool, json: bool) -> Exit:
+    """Read the configuration again: all of it is put in force, or nothing."""
+    if dry_run:
+        return await _plan(daemon, "", json=json)
+    try:
+        (reply,) = await daemon.call("Config.Reload", "a{sv}", options())
+    except Refusal as refusal:
+        if refusal.name != "InvalidConfig":
+            raise
+        # The text of the error is cut at 500 characters and may name the first problem only.
+        _show_problems(records(ProblemRecord, await daemon.get("Config.Problems")))
+        note("not reloaded: the configuration that was in force stays")
+        return Exit.REFUSED
+    _show_problems(records(ProblemRecord, await daemon.get("Config.Problems")))
+    _show_report(report(reply), json=json, would=False)
+    return Exit.DONE
+
+
+async def plan(daemon: Daemon, *, file: Path | None, json: bool) -> Exit:
+    """Show what would change if the file were in force."""
+    return await _plan(daemon, typed(str(file)) if file else "", json=json)
+
+
+async def _plan(daemon: Daemon, path: str, *, json: bool) -> Exit:
+    valid, problems, reply = await daemon.call("Config.Plan", "sa{sv}", path, options())
+    _show_problems(records(ProblemRecord, problems))
+    if not valid:
+        return Exit.REFUSED
+    _show_report(report(reply), json=json, would=True)
+    return Exit.DONE
+
+
+def _show_report(changes: Report, *, json: bool, would: bool) -> None:
+    if json:
+        show_json(changes.as_json())
+        return
+    for line in listing.report_lines(changes):
+        show(line)
+    if not (changes.connect or changes.disconnect or changes.failed):
+        show("no connection would change" if would else "no connection changed")
+
+
+def _show_problems(problems: list[ProblemRecord]) -> None:
+    for problem in problems:
+        complain(str(problem))

@@ -1,0 +1,163 @@
+"""Listings as tables and lines for people: pure functions from records to text."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from jackd_router.cli.records import (
+    BusRecord,
+    LevelRecord,
+    Pair,
+    PeerRecord,
+    PortRecord,
+    Report,
+    RuleRecord,
+    StepRecord,
+)
+from jackd_router.cli.terminal import Table
+
+SILENCE_DB = -144.0
+METER_FLOOR_DB = -60.0
+METER_WIDTH = 40
+
+
+def ports_table(ports: Iterable[PortRecord]) -> Table:
+    """Give one row a port."""
+    rows = [
+        (port.name, port.direction, port.type, "physical" if port.physical else "", ", ".join(port.aliases)) for port in ports
+    ]
+    return Table(("PORT", "DIRECTION", "TYPE", "PHYSICAL", "ALIASES"), rows)
+
+
+def connections_table(connections: Iterable[Pair]) -> Table:
+    """Give one row a connection."""
+    return Table(("SOURCE", "DESTINATION"), list(connections))
+
+
+def rules_table(rules: Iterable[RuleRecord]) -> Table:
+    """Give one row a rule, in the order in which the rules decide."""
+    rows = [
+        (
+            rule.name,
+            "enabled" if rule.enabled else "disabled",
+            rule.action,
+            str(rule.ports),
+            str(rule.connections),
+            moment(rule.last_applied_usec),
+            rule.origin,
+        )
+        for rule in rules
+    ]
+    return Table(("RULE", "STATE", "ACTION", "PORTS", "CONNECTIONS", "LAST APPLIED", "WRITTEN AT"), rows)
+
+
+def steps_table(steps: Iterable[StepRecord]) -> Table:
+    """Give one row a rule that has something to say of two ports."""
+    return Table(("RULE", "OUTCOME", "REASON", "WRITTEN AT"), [(s.rule, s.outcome, s.reason, s.origin) for s in steps])
+
+
+def peers_table(peers: Iterable[PeerRecord]) -> Table:
+    """Give one row a port that a rule speaks of together with the one asked for."""
+    return Table(("PEER", "STATE", "RULE", "REASON"), list(peers))
+
+
+def buses_table(buses: Iterable[BusRecord]) -> Table:
+    """Give one row a bus."""
+    rows = [
+        (
+            bus.name,
+            bus.type,
+            f"{len(bus.inputs)} in, {len(bus.outputs)} out",
+            decibels(bus.gain),
+            "muted" if bus.mute else "",
+            "" if bus.active else "no server",
+        )
+        for bus in buses
+    ]
+    return Table(("BUS", "TYPE", "CHANNELS", "GAIN", "MUTE", "REMARK"), rows)
+
+
+def levels_table(levels: Mapping[str, Sequence[LevelRecord]]) -> Table:
+    """Give one row a port of a bus, as numbers."""
+    rows = [(bus, level.port, f"{level.peak:.1f}", f"{level.rms:.1f}") for bus, those in levels.items() for level in those]
+    return Table(("BUS", "PORT", "PEAK DBFS", "RMS DBFS"), rows)
+
+
+def meter(level: LevelRecord, *, ascii_only: bool = False) -> str:
+    """Give the level as a bar of fixed width: full up to the RMS, a mark at the peak."""
+    full, mark, empty = ("#", "|", ".") if ascii_only else ("█", "┃", "·")
+    bar = [full if cell < _cells(level.rms) else empty for cell in range(METER_WIDTH)]
+    if peak := _cells(level.peak):
+        bar[peak - 1] = mark
+    return "".join(bar)
+
+
+def _cells(dbfs: float) -> int:
+    share = (dbfs - METER_FLOOR_DB) / -METER_FLOOR_DB
+    return round(METER_WIDTH * min(max(share, 0.0), 1.0))
+
+
+def graph_lines(ports: Iterable[PortRecord], connections: Iterable[Pair]) -> Iterator[str]:
+    """Give the whole graph as lines: each client, its ports, and below each port what it is connected with."""
+    others: defaultdict[str, list[str]] = defaultdict(list)
+    for pair in connections:
+        others[pair.source].append(f"-> {pair.destination}")
+        others[pair.destination].append(f"<- {pair.source}")
+    by_client: defaultdict[str, list[PortRecord]] = defaultdict(list)
+    for port in ports:
+        by_client[port.client].append(port)
+    for client, those in by_client.items():
+        yield client
+        for port in those:
+            yield f"    {port.name.partition(':')[2]}  ({port.type} {port.direction})"
+            yield from (f"        {other}" for other in others[port.name])
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """Give one line a change and one a remark; none where nothing changes and there is nothing to say."""
+    yield from (f"+ {pair}" for pair in report.connect)
+    yield from (f"- {pair}" for pair in report.disconnect)
+    yield from (f"! {pair} (failed)" for pair in report.failed)
+    yield from (f"unmet: rule '{name}' has no partners now" for name in report.unmet)
+    yield from (f"shadowed: rule '{name}' never decides: earlier rules speak first" for name in report.shadowed)
+
+
+def status_fields(status: Mapping[str, object]) -> dict[str, str]:
+    """Give the status as names and values, for people."""
+
+    def told(key: str) -> str:
+        return str(status.get(key, "?"))
+
+    server = f"{told('server-state')}, server '{told('server-name')}'"
+    if status.get("server-state") == "connected":
+        server += (
+            f" ({told('implementation')}), {told('sample-rate')} Hz, {told('buffer-size')} frames, {told('xruns')} xruns"
+            f", we are '{told('client-name')}'"
+        )
+    remark = "" if status.get("config-valid", True) else " (INVALID: an older one is in force; see `jackd-router check`)"
+    return {
+        "Status": f"{told('status')}: {told('status-text')}",
+        "JACK": server,
+        "Graph": f"{told('ports')} ports, {told('connections')} connections",
+        "Rules": f"{told('rules')} rules, {told('held')} connections held as cut by hand",
+        "Buses": told("buses"),
+        "File": told("config-path") + remark,
+        "Version": told("version"),
+    }
+
+
+def decibels(gain: float) -> str:
+    """Give a gain for people."""
+    return "silent" if gain <= SILENCE_DB else f"{gain:+.1f} dB"
+
+
+def moment(usec: int) -> str:
+    """Give a time of D-Bus (microseconds since the epoch, 0 for never) in local time."""
+    return datetime.fromtimestamp(usec / 1_000_000).strftime("%Y-%m-%d %H:%M:%S") if usec else "never"
+
+
+def with_underscores(values: Mapping[str, object]) -> dict[str, object]:
+    """Give the mapping with keys that jq and JavaScript take without quotes."""
+    return {key.replace("-", "_"): value for key, value in values.items()}

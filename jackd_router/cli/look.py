@@ -1,0 +1,118 @@
+"""Commands that only look: status, ports, connections, graph, rules, explain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from jackd_router.cli import listing
+from jackd_router.cli.exits import CommandFailed, Exit
+from jackd_router.cli.records import Pair, PeerRecord, PortRecord, RuleRecord, StepRecord, pairs, records
+from jackd_router.cli.remote import Daemon, options
+from jackd_router.cli.terminal import note, show, show_fields, show_json, show_table, typed
+
+
+async def status(daemon: Daemon, *, json: bool) -> Exit:
+    """Show how the daemon and its JACK server are."""
+    (reply,) = await daemon.call("Manager.GetStatus")
+    told = cast("Mapping[str, object]", reply)
+    if json:
+        show_json(listing.with_underscores(told))
+    else:
+        show_fields(listing.status_fields(told))
+    return Exit.DONE if told.get("server-state") == "connected" else Exit.NO_SERVER
+
+
+async def ports(daemon: Daemon, *, pattern: str, direction: str | None, port_type: str | None, json: bool) -> Exit:
+    """List ports: which of them is the daemon's decision, it knows the pattern language."""
+    (names,) = await daemon.call("Graph.ListPorts", "sa{sv}", typed(pattern), options(direction=direction, type=port_type))
+    _, known, _ = await _graph(daemon)
+    by_name = {port.name: port for port in known}
+    found = [by_name[name] for name in cast("list[str]", names) if name in by_name]
+    if json:
+        show_json([port._asdict() for port in found])
+    elif found:
+        show_table(listing.ports_table(found))
+    return await _exit_of(daemon, found)
+
+
+async def connections(daemon: Daemon, *, pattern: str, json: bool) -> Exit:
+    """List connections that have an end which matches."""
+    (reply,) = await daemon.call("Graph.ListConnections", "sa{sv}", typed(pattern), options())
+    found = pairs(reply)
+    if json:
+        show_json([pair._asdict() for pair in found])
+    elif found:
+        show_table(listing.connections_table(found))
+    return await _exit_of(daemon, found)
+
+
+async def graph(daemon: Daemon, *, json: bool) -> Exit:
+    """Show the whole graph."""
+    version, known, connected = await _graph(daemon)
+    if json:
+        show_json(
+            {
+                "version": version,
+                "ports": [port._asdict() for port in known],
+                "connections": [pair._asdict() for pair in connected],
+            }
+        )
+    else:
+        for line in listing.graph_lines(known, connected):
+            show(line)
+    return await _exit_of(daemon, known)
+
+
+async def rules(daemon: Daemon, *, json: bool) -> Exit:
+    """List the rules in the order in which they decide."""
+    (reply,) = await daemon.call("Rules.ListRules")
+    found = records(RuleRecord, reply)
+    if json:
+        show_json([rule._asdict() for rule in found])
+        return Exit.DONE
+    if found:
+        show_table(listing.rules_table(found))
+    if not await daemon.get("Rules.Enabled"):
+        note("all rules are switched off (property Rules.Enabled)")
+    return Exit.DONE
+
+
+async def explain(daemon: Daemon, *, port: str, other: str | None, json: bool) -> Exit:
+    """Tell why two ports are or are not connected, or what the rules say of one port."""
+    if other is None:
+        return await _explain_port(daemon, typed(port), json=json)
+    state, summary, reply = await daemon.call("Rules.Explain", "ss", typed(port), typed(other))
+    steps = records(StepRecord, reply)
+    if json:
+        show_json({"state": state, "summary": summary, "steps": [step._asdict() for step in steps]})
+        return Exit.DONE
+    show(f"{Pair(typed(port), typed(other))}: {state}")
+    show(str(summary))
+    if steps:
+        show_table(listing.steps_table(steps))
+    return Exit.DONE
+
+
+async def _explain_port(daemon: Daemon, port: str, *, json: bool) -> Exit:
+    (reply,) = await daemon.call("Rules.ExplainPort", "s", port)
+    peers = records(PeerRecord, reply)
+    if json:
+        show_json([peer._asdict() for peer in peers])
+    elif peers:
+        show_table(listing.peers_table(peers))
+    else:
+        show(f"no rule speaks of {port} and a port that is there now")
+    return Exit.DONE
+
+
+async def _graph(daemon: Daemon) -> tuple[int, list[PortRecord], list[Pair]]:
+    version, _, known, connected = await daemon.call("Graph.GetGraph", "t", 0)
+    return cast("int", version), records(PortRecord, known), pairs(connected)
+
+
+async def _exit_of(daemon: Daemon, found: list[PortRecord] | list[Pair]) -> Exit:
+    """Tell an empty listing from one that is empty because there is no server."""
+    if not found and (state := await daemon.get("Server.State")) != "connected":
+        raise CommandFailed(f"no JACK server (the daemon is {state}); see `jackd-router status`", Exit.NO_SERVER)
+    return Exit.DONE

@@ -1,0 +1,179 @@
+"""What the daemon answers, as typed values: each field is a key of the JSON that `--json` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
+
+from jackd_router.cli.exits import CommandFailed
+from jackd_router.core.graph import PortFlags
+
+
+class PortRecord(NamedTuple):
+    """One port."""
+
+    name: str
+    direction: str
+    type: str
+    physical: bool
+    terminal: bool
+    aliases: list[str]
+
+    @classmethod
+    def of(cls, name: str, flags: int, type_: str, aliases: list[str]) -> PortRecord:
+        """Give the record for what D-Bus says of a port: (susas)."""
+        known = PortFlags(flags)
+        direction = "input" if PortFlags.INPUT in known else "output"
+        return cls(name, direction, type_, PortFlags.PHYSICAL in known, PortFlags.TERMINAL in known, aliases)
+
+    @property
+    def client(self) -> str:
+        """The name of the client: what stands before the first colon."""
+        return self.name.partition(":")[0]
+
+
+class Pair(NamedTuple):
+    """An output port and an input port, connected or not."""
+
+    source: str
+    destination: str
+
+    def __str__(self) -> str:
+        """Give `source -> destination`."""
+        return f"{self.source} -> {self.destination}"
+
+
+class RuleRecord(NamedTuple):
+    """One rule of the configuration in force."""
+
+    name: str
+    enabled: bool
+    action: str
+    origin: str
+    ports: int
+    connections: int
+    last_applied_usec: int
+
+
+class StepRecord(NamedTuple):
+    """What one rule says of two ports."""
+
+    rule: str
+    origin: str
+    outcome: str
+    reason: str
+
+
+class PeerRecord(NamedTuple):
+    """What the rules say of a port and one other."""
+
+    peer: str
+    state: str
+    rule: str
+    reason: str
+
+
+class ProblemRecord(NamedTuple):
+    """One thing that is wrong with the configuration."""
+
+    severity: str
+    file: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        """Give `file:line:column: text`, a warning called so."""
+        what = "" if self.severity == "error" else f"{self.severity}: "
+        return f"{self.file}:{self.line}:{self.column}: {what}{self.text}"
+
+
+class AppliedRecord(NamedTuple):
+    """What a rule did."""
+
+    rule: str
+    action: str
+    source: str
+    destination: str
+
+
+class Report(NamedTuple):
+    """What was changed, or would be."""
+
+    connect: list[Pair]
+    disconnect: list[Pair]
+    failed: list[Pair]
+    unmet: list[str]
+    shadowed: list[str]
+
+    def as_json(self) -> dict[str, object]:
+        """Give the report with pairs as objects."""
+        pairs = {key: [pair._asdict() for pair in value] for key, value in zip(self._fields[:3], self[:3], strict=True)}
+        return {**pairs, "unmet": self.unmet, "shadowed": self.shadowed}
+
+
+class BusRecord(NamedTuple):
+    """One passthrough bus; gains in dB."""
+
+    name: str
+    type: str
+    inputs: list[str]
+    outputs: list[str]
+    gain: float
+    channel_gains: list[float]
+    matrix: list[list[float]]
+    mute: bool
+    active: bool
+
+    @property
+    def ports(self) -> list[str]:
+        """The full names in the order of its levels: each input, then each output."""
+        return self.inputs + self.outputs
+
+
+class LevelRecord(NamedTuple):
+    """The level of one port of a bus in dBFS; -200 is silence."""
+
+    port: str
+    peak: float
+    rms: float
+
+
+Record = TypeVar("Record")
+
+
+def records(kind: type[Record], reply: object) -> list[Record]:
+    """Give each struct of a reply as a value of that kind."""
+    make = cast("Any", getattr(kind, "of", kind))
+    try:
+        return [make(*struct) for struct in cast("Iterable[Iterable[object]]", reply)]
+    except (TypeError, ValueError) as error:
+        raise CommandFailed("the running daemon is of another version than this program: restart it") from error
+
+
+def pairs(reply: object) -> list[Pair]:
+    """Give each connection of a reply."""
+    return records(Pair, reply)
+
+
+def report(reply: object) -> Report:
+    """Give the report of a plan, a reload or a reapply; what it does not speak of is empty."""
+    told = cast("Mapping[str, Any]", reply)
+    connect, disconnect, failed = (pairs(told.get(key, [])) for key in ("connect", "disconnect", "failed"))
+    return Report(connect, disconnect, failed, list(told.get("unmet", [])), list(told.get("shadowed", [])))
+
+
+def bus(properties: Mapping[str, object]) -> BusRecord:
+    """Give a bus for the properties of its object."""
+    told = cast("Mapping[str, Any]", properties)
+    return BusRecord(
+        name=told["Name"],
+        type=told["Type"],
+        inputs=list(told["Inputs"]),
+        outputs=list(told["Outputs"]),
+        gain=told["Gain"],
+        channel_gains=list(told["ChannelGains"]),
+        matrix=[list(row) for row in told["Matrix"]],
+        mute=told["Mute"],
+        active=told["Active"],
+    )
