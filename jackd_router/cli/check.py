@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jackd_router.cli.exits import CommandFailed, Exit
 from jackd_router.cli.records import ProblemRecord
 from jackd_router.cli.terminal import complain, show, show_json
-from jackd_router.core.config import Config
 from jackd_router.core.errors import ConfigInvalid, Problem
+
+if TYPE_CHECKING:
+    from jackd_router.core.config import Config
 
 
 def check(*, file: Path | None, json: bool) -> Exit:

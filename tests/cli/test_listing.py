@@ -1,0 +1,177 @@
+"""Listings as text and as JSON, from replies as the daemon gives them."""
+
+from __future__ import annotations
+
+import pytest
+
+from jackd_router.cli import listing
+from jackd_router.cli.exits import CommandFailed
+from jackd_router.cli.records import (
+    BusRecord,
+    LevelRecord,
+    Pair,
+    PortRecord,
+    ProblemRecord,
+    RuleRecord,
+    StepRecord,
+    bus,
+    pairs,
+    records,
+    report,
+)
+from jackd_router.cli.terminal import plain_lines
+
+PORTS = [
+    ["system:capture_1", 2 | 4 | 16, "audio", ["alsa_pcm:capture_1"]],
+    ["synth:midi_in", 1, "midi", []],
+]
+
+
+def test_ports() -> None:
+    ports = records(PortRecord, PORTS)
+    assert [port._asdict() for port in ports] == [
+        {
+            "name": "system:capture_1",
+            "direction": "output",
+            "type": "audio",
+            "physical": True,
+            "terminal": True,
+            "aliases": ["alsa_pcm:capture_1"],
+        },
+        {"name": "synth:midi_in", "direction": "input", "type": "midi", "physical": False, "terminal": False, "aliases": []},
+    ]
+    assert plain_lines(listing.ports_table(ports)) == [
+        "PORT              DIRECTION  TYPE   PHYSICAL  ALIASES",
+        "system:capture_1  output     audio  physical  alsa_pcm:capture_1",
+        "synth:midi_in     input      midi",
+    ]
+
+
+def test_graph_as_lines() -> None:
+    ports = records(PortRecord, [*PORTS, ["synth:in", 1, "audio", []]])
+    assert list(listing.graph_lines(ports, [Pair("system:capture_1", "synth:in")])) == [
+        "system",
+        "    capture_1  (audio output)",
+        "        -> synth:in",
+        "synth",
+        "    midi_in  (midi input)",
+        "    in  (audio input)",
+        "        <- system:capture_1",
+    ]
+
+
+def test_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = [["to speakers", True, "connect", "router.toml:3", 4, 2, 0], ["never", False, "forbid", "router.toml:9", 0, 0, 0]]
+    rules = records(RuleRecord, reply)
+    assert rules[1]._asdict() == {
+        "name": "never",
+        "enabled": False,
+        "action": "forbid",
+        "origin": "router.toml:9",
+        "ports": 0,
+        "connections": 0,
+        "last_applied_usec": 0,
+    }
+    assert plain_lines(listing.rules_table(rules)) == [
+        "RULE         STATE     ACTION   PORTS  CONNECTIONS  LAST APPLIED  WRITTEN AT",
+        "to speakers  enabled   connect  4      2            never         router.toml:3",
+        "never        disabled  forbid   0      0            never         router.toml:9",
+    ]
+
+
+def test_steps_of_an_explanation() -> None:
+    steps = records(StepRecord, [["never", "router.toml:9", "forbids", "it is written first"]])
+    assert plain_lines(listing.steps_table(steps))[1] == "never  forbids  it is written first  router.toml:9"
+
+
+def test_report_of_a_plan() -> None:
+    told = report({"connect": [["a:1", "b:1"]], "disconnect": [["a:2", "b:2"]], "unmet": ["lonely"], "shadowed": ["late"]})
+    assert list(listing.report_lines(told)) == [
+        "+ a:1 -> b:1",
+        "- a:2 -> b:2",
+        "unmet: rule 'lonely' has no partners now",
+        "shadowed: rule 'late' never decides: earlier rules speak first",
+    ]
+    assert told.as_json() == {
+        "connect": [{"source": "a:1", "destination": "b:1"}],
+        "disconnect": [{"source": "a:2", "destination": "b:2"}],
+        "failed": [],
+        "unmet": ["lonely"],
+        "shadowed": ["late"],
+    }
+
+
+def test_an_empty_report_has_nothing_to_say() -> None:
+    assert list(listing.report_lines(report({}))) == []
+
+
+def test_problems_can_be_jumped_to() -> None:
+    error, warning = records(ProblemRecord, [["error", "r.toml", 3, 7, "bad"], ["warning", "r.toml", 4, 1, "odd"]])
+    assert (str(error), str(warning)) == ("r.toml:3:7: bad", "r.toml:4:1: warning: odd")
+
+
+def a_bus(**changed: object) -> BusRecord:
+    properties: dict[str, object] = {
+        "Name": "main",
+        "Type": "audio",
+        "Inputs": ["router:main_in_L", "router:main_in_R"],
+        "Outputs": ["router:main_out_1"],
+        "Gain": -6.0,
+        "ChannelGains": [0.0, 0.0],
+        "Matrix": [[0.5, 0.5]],
+        "Mute": False,
+        "Active": True,
+    }
+    return bus(properties | changed)
+
+
+def test_buses() -> None:
+    table = listing.buses_table([a_bus(), a_bus(Name="talk", Gain=-144.0, Mute=True, Active=False)])
+    assert plain_lines(table) == [
+        "BUS   TYPE   CHANNELS     GAIN     MUTE   REMARK",
+        "main  audio  2 in, 1 out  -6.0 dB",
+        "talk  audio  2 in, 1 out  silent   muted  no server",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("peak", "rms", "bar"),
+    [
+        (-200.0, -200.0, "." * 40),
+        (0.0, 0.0, "#" * 39 + "|"),
+        (20.0, 20.0, "#" * 39 + "|"),
+        (-30.0, -45.0, "#" * 10 + "." * 9 + "|" + "." * 20),
+        (-59.9, -70.0, "." * 40),
+    ],
+)
+def test_meter(peak: float, rms: float, bar: str) -> None:
+    assert listing.meter(LevelRecord("p", peak, rms), ascii_only=True) == bar
+
+
+def test_status_says_what_is_wrong() -> None:
+    status: dict[str, object] = {
+        "status": "degraded",
+        "status-text": "waiting for the JACK server",
+        "server-state": "connecting",
+        "server-name": "default",
+        "ports": 0,
+        "connections": 0,
+        "rules": 3,
+        "buses": 1,
+        "held": 0,
+        "config-path": "/home/u/router.toml",
+        "config-valid": False,
+        "version": "1.0",
+    }
+    fields = listing.status_fields(status)
+    assert fields["Status"] == "degraded: waiting for the JACK server"
+    assert fields["JACK"] == "connecting, server 'default'"
+    assert fields["File"].startswith("/home/u/router.toml (INVALID")
+    assert listing.with_underscores(status)["server_state"] == "connecting"
+
+
+def test_a_reply_of_another_shape_is_an_error_for_people() -> None:
+    with pytest.raises(CommandFailed, match="another version"):
+        pairs([["a", "b", "c"]])
+    with pytest.raises(CommandFailed, match="another version"):
+        records(RuleRecord, 7)

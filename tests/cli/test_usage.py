@@ -1,0 +1,53 @@
+"""The grammar of the command line, as processes: what is no command ends with code 2 and says what is one."""
+
+from __future__ import annotations
+
+import pytest
+
+from jackd_router import __version__
+from tests.cli.conftest import Run
+
+READING = ["bus", "check", "connections", "explain", "graph", "plan", "ports", "rules", "status", "watch"]
+WRITING = ["connect", "disconnect", "reapply", "release", "reload", "run"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "COMMAND"),
+        (["frobnicate"], "invalid choice: 'frobnicate'"),
+        (["connect", "synth:out_1"], "DESTINATION"),
+        (["connect", "a:b", "c:d", "e:f"], "unrecognized arguments: e:f"),
+        (["explain"], "PORT"),
+        (["ports", "--input", "--output"], "not allowed with"),
+        (["ports", "--type", "video"], "invalid choice: 'video'"),
+        (["rules", "enable"], "NAME"),
+        (["status", "--jso"], "--jso"),
+        (["bus", "--mute"], "which bus?"),
+        (["bus", "--gain", "-6"], "which bus?"),
+        (["bus", "main", "--mute", "--unmute"], "not allowed with"),
+        (["bus", "main", "--gain", "loud"], "'loud' is not a number of dB"),
+        (["bus", "main", "--gain", "nan"], "'nan' is not a number of dB"),
+        (["bus", "main", "--gain", "inf"], "'inf' is not a number of dB"),
+        (["run", "--log-level", "chatty"], "invalid choice: 'chatty'"),
+    ],
+)
+def test_wrong_usage_is_explained(run: Run, arguments: list[str], complaint: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("usage: jackd-router")
+    assert complaint in done.stderr
+
+
+def test_version(run: Run) -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"jackd-router {__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", READING + WRITING)
+def test_each_command_has_help(run: Run, command: str) -> None:
+    assert f" {command} " in run("--help").stdout
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: jackd-router {command}")
