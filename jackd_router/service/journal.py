@@ -35,7 +35,7 @@ class Event(StrEnum):
     STATE_SET_ASIDE = "ef0c5bc74b0c4d0fbd0ba14baac6aada"
 
 
-def log_to_the_right_place(level: int, stream: TextIO = sys.stderr) -> None:
+def start_logging(level: int, stream: TextIO = sys.stderr) -> None:
     """Send everything that is logged to the journal where `stream` ends there, else to `stream` as text."""
     handler = JournalFields() if is_journal(stream) else PlainLines(stream)
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -107,7 +107,7 @@ def test_stream_is_the_journal_only_where_systemd_says_so(tmp_path: Path, monkey
 
 def test_program_without_a_journal_logs_to_standard_error() -> None:
     program = (
-        "import logging; from jackd_router.service.journal import log_to_the_right_place as go; go(logging.INFO);"
+        "import logging; from jackd_router.service.journal import start_logging as go; go(logging.INFO);"
         "logging.info('heard'); logging.debug('not heard'); logging.info('name %s', '\\udcff')"
     )
     env = {**os.environ, "JOURNAL_STREAM": "1:1"}
