@@ -1,0 +1,84 @@
+"""Names: natural order, globs, how bytes that are not UTF-8 are shown, the nearest known name, the ports of a bus."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from jackd_router.core.errors import UserError
+from jackd_router.core.graph import PortName
+
+NaturalKey = tuple[tuple[tuple[str, int, str], ...], str]
+"""What names are sorted by."""
+
+_TEXT_AND_DIGITS = re.compile(r"([^0-9]*)([0-9]*)")
+_NOT_SHOWN_AS_IS = re.compile(r"[\\\udc80-\udcff]")
+_ESCAPE = re.compile(rb"\\(\\|x([0-9A-Fa-f]{2}))?")
+
+
+def natural_key(name: str) -> NaturalKey:
+    """Give the key that sorts `in_2` before `in_10`; no two names have the same."""
+    parts = []
+    for text, digits in _TEXT_AND_DIGITS.findall(name):
+        number = digits.lstrip("0")
+        # Compared by length, then as text: int() of a very long run of digits is slow, and refused by Python.
+        parts.append((text, len(number), number))
+    return tuple(parts), name
+
+
+def glob_source(pieces: Iterable[tuple[str, bool]]) -> str:
+    """Give the regular expression for a glob in pieces, (text, whether it is literal): only `*` and `?` are special."""
+    segments = [""]
+    for text, literal in pieces:
+        for character in text:
+            if character == "*" and not literal:
+                segments.append("")
+            else:
+                segments[-1] += "." if character == "?" and not literal else re.escape(character)
+    first, *rest = segments
+    if not rest:
+        return f"(?s:{first})"
+    # The earliest place of each middle segment is as good as any: atomic groups keep many stars from costing n ** stars.
+    middle = "".join(f"(?>.*?{segment})" for segment in rest[:-1] if segment)
+    return f"(?s:{first}{middle}.*{rest[-1]})"
+
+
+def compile_glob(glob: str) -> re.Pattern[str]:
+    """Give the pattern whose `fullmatch` compares a whole name with the glob."""
+    return re.compile(glob_source([(glob, False)]))
+
+
+def shown(name: str) -> str:
+    r"""Give the name as valid text: a byte that is not UTF-8 becomes `\xNN`, a backslash `\\`."""
+    return _NOT_SHOWN_AS_IS.sub(lambda found: _show(found[0]), name)
+
+
+def _show(character: str) -> str:
+    return r"\\" if character == "\\" else f"\\x{ord(character) - 0xDC00:02x}"
+
+
+def parse_shown(text: str) -> PortName:
+    """Give the name that `shown` shows as this text."""
+    if "\\" not in text:
+        return PortName(text)
+
+    def byte(found: re.Match[bytes]) -> bytes:
+        if found[1] is None:
+            raise UserError(rf"{text}: write \\ for a backslash, \xNN for a byte that is not UTF-8")
+        return bytes([int(found[2], 16)]) if found[2] else b"\\"
+
+    return PortName(_ESCAPE.sub(byte, text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape"))
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Give the known name that was most likely meant, if one is near."""
+    folded = {candidate.casefold(): candidate for candidate in known}
+    for match in difflib.get_close_matches(name[:200].casefold(), folded, n=1):
+        return folded[match]
+    return None
+
+
+def bus_port(bus: str, channel: str, *, is_source: bool) -> str:
+    """Give the short name of a port of a bus: `main_in_L` takes sound, `main_out_L` gives it."""
+    return f"{bus}_{'out' if is_source else 'in'}_{channel}"

@@ -1,0 +1,163 @@
+"""From the values of `from` and `to` to selectors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from jackd_router.core.errors import UserError
+from jackd_router.core.graph import PortType
+from jackd_router.core.names import nearest, parse_shown
+from jackd_router.core.reading import Table, found
+from jackd_router.core.selectors import BusPorts, BusSelector, Form, Pattern, PortSelector, Selector, Selectors, references
+from jackd_router.core.vocabulary import NOT_YET, not_yet
+
+_FORMS = 'a string "client:port", a "/regular expression/", a table, or a list of these'
+
+
+class Surroundings(NamedTuple):
+    """What selectors may name besides ports: our client, our buses (all of them, when every file was read)."""
+
+    client_name: str
+    buses: tuple[BusPorts, ...]
+    all_read: bool = True
+
+
+def read_selectors(table: Table, key: str, around: Surroundings, groups: frozenset[str] = frozenset()) -> Selectors:
+    """Give the selectors at this key, in which `groups` may be referred to; what is wrong is noted."""
+    if key not in table.values:
+        table.complain(f"a rule must say '{key}'")
+        return ()
+    value = table.values[key]
+    if isinstance(value, list):
+        if not value:
+            table.wrong(key, value, f"{_FORMS}, not empty")
+        readers = [_Reader(table, (key, index), around, groups) for index in range(len(value))]
+        selectors = [reader.read(item) for reader, item in zip(readers, value, strict=True)]
+    else:
+        selectors = [_Reader(table, (key,), around, groups).read(value)]
+    return tuple(selector for selector in selectors if selector is not None)
+
+
+class _Reader:
+    """Reads one selector, at its place in the table of a rule."""
+
+    def __init__(self, table: Table, path: tuple[str | int, ...], around: Surroundings, groups: frozenset[str]) -> None:
+        self._table = table
+        self._path = path
+        self._around = around
+        self._groups = groups
+
+    def read(self, value: object) -> Selector | None:
+        """Give the selector; None where it is wrong."""
+        match value:
+            case str() if value:
+                return self._read_text(value)
+            case Mapping():
+                return self._read_table(value)
+            case _:
+                self._table.wrong(str(self._path[0]), value, _FORMS, *self._path)
+                return None
+
+    def _read_text(self, text: str) -> PortSelector | None:
+        if _is_regex(text):
+            name = self._pattern(text)
+            return None if name is None else PortSelector(name=name)
+        client_text, colon, port_text = text.partition(":")
+        client = self._pattern(client_text, Form.GLOB)
+        port = self._pattern(port_text, Form.GLOB) if colon else None
+        return None if client is None or (colon and port is None) else PortSelector(client=client, port=port)
+
+    def _read_table(self, values: Mapping[str, object]) -> Selector | None:
+        table = self._table.inner(values, *self._path)
+        table.check_keys("selector")
+        if not values:
+            table.complain("an empty table means no port; allowed: client, port, alias, exact, type, physical, terminal, bus")
+            return None
+        if "bus" in values or "channel" in values:
+            return self._read_bus(table)
+        patterns = {key: self._table_pattern(table, key) for key in ("exact", "client", "port", "alias")}
+        if any(key in values and pattern is None for key, pattern in patterns.items()):
+            return None
+        return PortSelector(
+            name=patterns["exact"],
+            client=patterns["client"],
+            port=patterns["port"],
+            alias=patterns["alias"],
+            type=_port_type(table),
+            physical=table.flag("physical", default=True) if "physical" in values else None,
+            terminal=table.flag("terminal", default=True) if "terminal" in values else None,
+        )
+
+    def _table_pattern(self, table: Table, key: str) -> Pattern | None:
+        text = table.text(key, "")
+        if not text:
+            return None
+        if key != "exact":
+            return self._pattern(text, None if _is_regex(text) else Form.GLOB, key)
+        if ":" not in text and not references(text) & self._groups:
+            table.wrong("exact", text, 'a full name, "client:port"')
+            return None
+        return self._pattern(text, Form.LITERAL, key)
+
+    def _pattern(self, text: str, form: Form | None = None, *path: str) -> Pattern | None:
+        """Give the compiled pattern; a regular expression when no other form is given."""
+        used = references(text) & self._groups
+        try:
+            if form is not None:
+                return Pattern(form, parse_shown(text), used)
+            pattern = Pattern(Form.REGEX, text[1:-1], used)
+            pattern.filled(dict.fromkeys(used, "x"))
+        except UserError as error:
+            self._table.complain(str(error), *self._path, *path)
+        except (re.error, OverflowError, RecursionError) as error:
+            self._table.complain(f"not a regular expression: {found(text)}: {error}", *self._path, *path)
+        else:
+            return pattern
+        return None
+
+    def _read_bus(self, table: Table) -> BusSelector | None:
+        for key in table.values:
+            if key not in ("bus", "channel"):
+                table.complain(f"'{key}' cannot stand beside 'bus'; allowed: bus, channel", key, of_key=True)
+        if "bus" not in table.values:
+            table.complain("'channel' needs a 'bus'", "channel", of_key=True)
+            return None
+        bus, channel = table.text("bus", ""), table.text("channel", "") or None
+        used = (references(bus) | references(channel or "")) & self._groups
+        if not used:
+            self._check_bus(table, bus, channel)
+        return BusSelector(bus, channel, self._around.client_name, used, self._around.buses)
+
+    def _check_bus(self, table: Table, bus: str, channel: str | None) -> None:
+        """Note a bus or a channel that does not exist."""
+        if not bus or not self._around.all_read:
+            return
+        buses = {known.name: known for known in self._around.buses}
+        if bus not in buses:
+            near = nearest(bus, buses)
+            meant = f' (did you mean "{near}"?)' if near else ""
+            table.wrong("bus", bus, (", ".join(f'"{name}"' for name in buses if name) or "none, no bus is defined") + meant)
+            return
+        channels = buses[bus].outputs if self._path[0] == "from" else buses[bus].inputs
+        if channel is not None and channel not in channels:
+            table.wrong("channel", channel, ", ".join(f'"{name}"' for name in channels))
+
+
+def _is_regex(text: str) -> bool:
+    return len(text) > 1 and text.startswith("/") and text.endswith("/")
+
+
+def _port_type(table: Table) -> PortType | None:
+    value = table.values.get("type")
+    match value:
+        case None:
+            return None
+        case str() if value in (PortType.AUDIO, PortType.MIDI):
+            return PortType(value)
+        case str() if value in NOT_YET["port type"]:
+            table.complain(not_yet(f'type = "{value}"'), "type")
+        case _:
+            table.wrong("type", value, '"audio", "midi"')
+    return None

@@ -1,0 +1,182 @@
+"""Reading one table of a TOML file: checked values, and every problem with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import TypeVar
+
+from jackd_router.core.config import Document, Origin, Path
+from jackd_router.core.errors import Problem, Severity
+from jackd_router.core.names import nearest
+from jackd_router.core.vocabulary import KNOWN, NOT_YET, not_yet
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class Table:
+    """One table of one document. A wrong value is noted among the problems, and the default is given in its place."""
+
+    def __init__(self, document: Document, path: Path, values: Mapping[str, object], problems: list[Problem]) -> None:
+        self.values = values
+        self._document = document
+        self._path = path
+        self._problems = problems
+
+    @property
+    def origin(self) -> Origin:
+        """Where the table begins."""
+        return Origin(self._document.file, *self._position(self._document.keys, ()))
+
+    def complain(self, text: str, *path: str | int, of_key: bool = False, severity: Severity = Severity.ERROR) -> None:
+        """Note a problem with the value at this path in the table, or with its key."""
+        line, column = self._position(self._document.keys if of_key or not path else self._document.values, path)
+        self._problems.append(Problem(self._document.file, line, column, text, severity))
+
+    def wrong(self, key: str, value: object, allowed: str, *path: str | int) -> None:
+        """Note a value that is not allowed."""
+        self.complain(f"{key}: found {found(value)}; allowed: {allowed}", *(path or (key,)))
+
+    def check_keys(self, kind: str) -> None:
+        """Note every key that this kind of table does not have."""
+        known, later = KNOWN[kind], NOT_YET.get(kind, ())
+        for key in self.values:
+            if key in known:
+                continue
+            if key in later:
+                self.complain(not_yet(f"'{key}'"), key, of_key=True)
+            else:
+                near = nearest(key, (*known, *later))
+                meant = f"did you mean '{near}'? " if near else ""
+                self.complain(f"unknown key {found(key)}; {meant}known here: {', '.join(known)}", key, of_key=True)
+
+    def text(self, key: str, default: str) -> str:
+        """Give a string that is not empty and has no control characters."""
+        if key not in self.values:
+            return default
+        value = self.values[key]
+        if isinstance(value, str) and value and value.isprintable():
+            return value
+        self.wrong(key, value, "a string, not empty, without control characters")
+        return default
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Give a boolean."""
+        value = self.values.get(key, default)
+        if isinstance(value, bool):
+            return value
+        self.wrong(key, value, "true, false")
+        return default
+
+    def integer(self, key: str, default: int, low: int, high: int) -> int:
+        """Give an integer within the limits."""
+        value = self.values.get(key, default)
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        self.wrong(key, value, f"an integer from {low} to {high}")
+        return default
+
+    def number(self, key: str, default: float, low: float, high: float, *, unit: str = "") -> float:
+        """Give a number within the limits."""
+        value = self.values.get(key, default)
+        number = in_range(value, low, high)
+        if number is None:
+            self.wrong(key, value, limits(low, high, unit))
+            return default
+        return number
+
+    def choice(self, key: str, default: Choice, later: Sequence[str] = ()) -> Choice:
+        """Give one of the words that the default's type has; those that come later are refused as such."""
+        if key not in self.values:
+            return default
+        value, words = self.values[key], list(type(default))
+        if isinstance(value, str):
+            if value in later:
+                self.complain(not_yet(f'{key} = "{value}"'), key)
+                return default
+            if value in words:
+                return type(default)(value)
+        near = nearest(value, words) if isinstance(value, str) else None
+        meant = f' (did you mean "{near}"?)' if near else ""
+        self.wrong(key, value, ", ".join(f'"{word}"' for word in words) + meant)
+        return default
+
+    def table(self, key: str) -> Table:
+        """Give the table at this key, an empty one when it is not there."""
+        value = self.values.get(key, {})
+        if not isinstance(value, Mapping):
+            self.wrong(key, value, f"a table, [{key}]")
+            value = {}
+        return Table(self._document, (*self._path, key), value, self._problems)
+
+    def tables(self, key: str) -> Iterator[Table]:
+        """Give each table of the array at this key."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list):
+            self.wrong(key, value, f"an array of tables; write [[{key}]]")
+            return
+        for index, item in enumerate(value):
+            if isinstance(item, Mapping):
+                yield Table(self._document, (*self._path, key, index), item, self._problems)
+            else:
+                self.wrong(key, item, f"tables; write [[{key}]]", key, index)
+
+    def inner(self, values: Mapping[str, object], *path: str | int) -> Table:
+        """Give a table that stands somewhere in this one."""
+        return Table(self._document, (*self._path, *path), values, self._problems)
+
+    def _position(self, positions: Mapping[Path, tuple[int, int]], path: Path) -> tuple[int, int]:
+        """Give line and column: of the nearest thing around it whose place is known, where its own is not."""
+        whole = (*self._path, *path)
+        if whole in positions:
+            return positions[whole]
+        for length in range(len(whole), 0, -1):
+            for known in (self._document.values, self._document.keys):
+                if whole[:length] in known:
+                    return known[whole[:length]]
+        return (1, 1)
+
+
+def in_range(value: object, low: float, high: float) -> float | None:
+    """Give the value as a number; None where it is none, or not within the limits."""
+    # `not a number` fails the comparison, an integer too large for a float never gets to float().
+    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+        return float(value)
+    return None
+
+
+def limits(low: float, high: float, unit: str = "") -> str:
+    """Give the words for a number within limits."""
+    words = f"a number up to {high:g}" if low == float("-inf") else f"a number from {low:g} to {high:g}"
+    return f"{words} {unit}".rstrip()
+
+
+def found(value: object) -> str:
+    """Give a value in a few words, however large it is."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            text = value if len(value) <= 60 else f"{value[:57]}..."
+            return '"' + "".join(c if c.isprintable() else "\\u" + format(ord(c), "04x") for c in text) + '"'
+        # Python refuses to write out an integer of more than 4300 digits.
+        case int() if abs(value) >= 10**18:
+            return "a huge number"
+        case int() | float():
+            return str(value)
+        case Mapping():
+            return "a table"
+        case list():
+            return "a list"
+        case _:
+            return "a date or a time"
+
+
+def unique(problems: list[Problem], kind: str, named: Iterable[tuple[str, Origin]]) -> None:
+    """Note every name that is given twice, with both places."""
+    first: dict[str, Origin] = {}
+    for name, origin in named:
+        if name in first:
+            text = f"a {kind} named {found(name)} already stands at {first[name]}; give one of them another name"
+            problems.append(Problem(origin.file, origin.line, origin.column, text))
+        first.setdefault(name, origin)

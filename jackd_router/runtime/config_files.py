@@ -1,0 +1,130 @@
+"""The files of the configuration: the main file, its drop-ins, and what is wrong with reading them."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from jackd_router.core.config import Config, Document
+from jackd_router.core.errors import ConfigInvalid, Problem
+from jackd_router.core.parse import parse
+from jackd_router.runtime.toml_positions import read_positions
+
+MAX_BYTES = 4 * 1024 * 1024
+"""No configuration is that large: something else was named by mistake."""
+
+_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+def default_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Give where the main file stands by the XDG base directory specification."""
+    base = Path(environment.get("XDG_CONFIG_HOME", ""))
+    # The specification: a relative path is to be ignored.
+    return (base if base.is_absolute() else Path.home() / ".config") / "jackd-router" / "router.toml"
+
+
+def drop_in_directory(path: Path) -> Path:
+    """Give the directory whose `*.toml` are read after the main file."""
+    return path.with_name(path.name + ".d")
+
+
+def load_config(path: Path) -> Config:
+    """Give the configuration that the files make together; raises ConfigInvalid with everything that is wrong."""
+    documents, problems = _read_all(path)
+    return parse(documents, problems)
+
+
+def read_documents(path: Path) -> tuple[Document, ...]:
+    """Give the main file, when there is one, and its drop-ins in name order; raises ConfigInvalid with every failure."""
+    documents, problems = _read_all(path)
+    if problems:
+        raise ConfigInvalid(problems)
+    return documents
+
+
+def _read_all(path: Path) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for file in (path, *_drop_ins(path, problems)):
+        try:
+            documents.append(_read(file))
+        except FileNotFoundError as error:
+            # A main file that is missing means "no rules"; a drop-in was listed, so its name leads nowhere.
+            if file is not path:
+                problems.append(_unreadable(file, error))
+        except (OSError, ValueError) as error:
+            problems.append(_unreadable(file, error))
+        except ConfigInvalid as error:
+            problems += error.problems
+    return tuple(documents), tuple(problems)
+
+
+def _drop_ins(path: Path, problems: list[Problem]) -> list[Path]:
+    directory = drop_in_directory(path)
+    try:
+        names = sorted(name for name in os.listdir(directory) if name.endswith(".toml") and not name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        problems.append(_unreadable(directory, error))
+        return []
+    return [directory / name for name in names]
+
+
+def _read(path: Path) -> Document:
+    # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(f"it is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}")
+        text = file.read(MAX_BYTES + 1)
+    if len(text) > MAX_BYTES:
+        raise OSError(f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
+    return read_document(_name(path), text)
+
+
+def read_document(file: str, text: bytes) -> Document:
+    """Give the document that the bytes of a file make; raises ConfigInvalid with the first error of syntax."""
+    try:
+        values = tomllib.loads(text.decode())
+    except UnicodeDecodeError as error:
+        before = text[: error.start].decode()
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise _invalid(file, line, column, f"byte 0x{text[error.start]:02x} is not UTF-8; TOML files are") from None
+    except tomllib.TOMLDecodeError as error:
+        raise _invalid(file, *_place(str(error), text.decode())) from None
+    except RecursionError:
+        raise _invalid(file, 1, 1, "arrays or tables nest too deep") from None
+    except ValueError as error:
+        # An integer of thousands of digits, a date such as 2024-02-31: tomllib lets Python's own error through.
+        raise _invalid(file, 1, 1, f"a value cannot be read: {error}") from None
+    return Document(file, values, *read_positions(text))
+
+
+def _place(message: str, text: str) -> tuple[int, int, str]:
+    """Give line, column and the rest of what tomllib says."""
+    found = _PLACE.search(message)
+    if found is None:
+        return 1, 1, message
+    what = message[: found.start()]
+    if found[1]:
+        return int(found[1]), int(found[2]), what
+    return text.count("\n") + 1, len(text) - text.rfind("\n"), f"{what} at the end of the file"
+
+
+def _invalid(file: str, line: int, column: int, text: str) -> ConfigInvalid:
+    return ConfigInvalid((Problem(file, line, column, text),))
+
+
+def _unreadable(path: Path, error: Exception) -> Problem:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return Problem(_name(path), 0, 0, f"cannot be read: {reason}")
+
+
+def _name(path: Path) -> str:
+    """Give the path as valid text."""
+    return os.fsencode(path).decode(errors="backslashreplace")
