@@ -1,0 +1,121 @@
+"""io.github.jackd_router.Router1.Buses and .Bus: the passthrough buses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jackd_router.core.errors import NotSupported
+from jackd_router.core.graph import PortName
+from jackd_router.core.names import shown
+from jackd_router.dbus_api.message_bus import Variant
+from jackd_router.dbus_api.messages import Call
+from jackd_router.dbus_api.names import bus_path
+from jackd_router.dbus_api.options import Options
+from jackd_router.runtime.router import Router
+from jackd_router.runtime.state import BusState
+
+
+class Buses:
+    """Implements the interface Buses."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def get_bus(self, call: Call, name: str) -> str:
+        """Give the path of a bus."""
+        return bus_path(self._router.bus(name).name)
+
+    def create_bus(self, call: Call, name: str, options: Mapping[str, Variant]) -> str:
+        """Refuse: that comes later."""
+        raise NotSupported("buses cannot be made at run time yet: write a [[bus]] into the configuration and reload")
+
+    def remove_bus(self, call: Call, name: str) -> None:
+        """Refuse: that comes later."""
+        raise NotSupported("buses cannot be removed at run time yet: take the [[bus]] out of the configuration and reload")
+
+    async def get_levels(self, call: Call, options: Mapping[str, Variant]) -> dict[str, list[tuple[float, float]]]:
+        """Give the levels since this caller last asked."""
+        Options(options)
+        levels = await self._router.levels(call.sender)
+        return {name: [(level.peak_dbfs, level.rms_dbfs) for level in ports] for name, ports in levels.items()}
+
+
+class Bus:
+    """Implements the interface Bus, for the bus of one name."""
+
+    def __init__(self, router: Router, name: str) -> None:
+        self._router = router
+        self.name = name
+
+    @property
+    def type(self) -> str:
+        """What it carries."""
+        return self._state.type
+
+    @property
+    def channels(self) -> int:
+        """How many inputs it has."""
+        return len(self._state.inputs)
+
+    @property
+    def inputs(self) -> list[str]:
+        """Full names of its input ports."""
+        return _names(self._state.inputs)
+
+    @property
+    def outputs(self) -> list[str]:
+        """Full names of its output ports."""
+        return _names(self._state.outputs)
+
+    @property
+    def active(self) -> bool:
+        """Whether a server carries it."""
+        return self._state.active
+
+    @property
+    def gain(self) -> float:
+        """Of all channels, in dB."""
+        return self._state.gain_db
+
+    def set_gain(self, call: Call, gain_db: float) -> None:
+        """Fade to another gain."""
+        self._router.set_bus_gain(self.name, gain_db)
+
+    @property
+    def mute(self) -> bool:
+        """Whether it is silent."""
+        return self._state.mute
+
+    def set_mute(self, call: Call, mute: bool) -> None:
+        """Fade out, or in."""
+        self._router.set_bus_mute(self.name, mute)
+
+    @property
+    def channel_gains(self) -> tuple[float, ...]:
+        """Of each input, in dB."""
+        return self._state.channel_gains_db
+
+    def set_channel_gains(self, call: Call, gains_db: Sequence[float]) -> None:
+        """Fade to other gains."""
+        self._router.set_bus_channel_gains(self.name, gains_db)
+
+    @property
+    def matrix(self) -> tuple[tuple[float, ...], ...]:
+        """Rows are outputs, columns inputs."""
+        return self._state.matrix
+
+    def set_matrix(self, call: Call, matrix: Sequence[Sequence[float]]) -> None:
+        """Fade to another matrix."""
+        self._router.set_bus_matrix(self.name, matrix)
+
+    def fade_to(self, call: Call, gain_db: float, duration_ms: int) -> None:
+        """Refuse: that comes later."""
+        raise NotSupported("fades of a given time cannot be made yet: set Gain, which fades over the fade_ms of the bus")
+
+    @property
+    def _state(self) -> BusState:
+        return self._router.bus(self.name)
+
+
+def _names(ports: Sequence[PortName]) -> list[str]:
+    return [shown(port) for port in ports]

@@ -1,0 +1,72 @@
+"""io.github.jackd_router.Router1.Manager: the daemon itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jackd_router.core.names import shown
+from jackd_router.dbus_api.message_bus import Variant, variant
+from jackd_router.dbus_api.messages import Call
+from jackd_router.dbus_api.options import Options
+from jackd_router.runtime.router import Router
+
+FEATURES = ("buses", "meters")
+"""What this build can do, in words that clients test for. A word is added when the thing works, and never taken away."""
+
+
+class Manager:
+    """Implements the interface."""
+
+    features = FEATURES
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self.version = router.version
+        self.started_usec = router.started_usec
+
+    @property
+    def status(self) -> str:
+        """One word."""
+        return self._router.status.health
+
+    @property
+    def status_text(self) -> str:
+        """One line for people."""
+        return self._router.status.text
+
+    @property
+    def inhibitors(self) -> tuple[tuple[int, str, str, str], ...]:
+        """Cookie, bus name, who, why."""
+        return self._router.inhibitors
+
+    def get_status(self, call: Call) -> dict[str, Variant]:
+        """Give everything that a status line needs."""
+        router, server = self._router, self._router.server
+        return {
+            "status": variant("s", self.status),
+            "status-text": variant("s", self.status_text),
+            "version": variant("s", self.version),
+            "server-state": variant("s", server.phase),
+            "server-name": variant("s", server.server_name),
+            "implementation": variant("s", server.implementation),
+            "client-name": variant("s", shown(server.client_name)),
+            "sample-rate": variant("u", server.sample_rate_hz),
+            "buffer-size": variant("u", server.buffer_size_frames),
+            "xruns": variant("t", server.xrun_count),
+            "ports": variant("u", len(router.graph.ports)),
+            "connections": variant("u", len(router.graph.connections)),
+            "rules": variant("u", len(router.list_rules())),
+            "buses": variant("u", len(router.bus_names)),
+            "held": variant("u", len(router.held)),
+            "config-path": variant("s", shown(router.config_path)),
+            "config-valid": variant("b", router.config_valid),
+        }
+
+    def inhibit(self, call: Call, who: str, why: str, options: Mapping[str, Variant]) -> int:
+        """Stop all automatic changes for this caller."""
+        Options(options)
+        return self._router.inhibit(call.sender, who, why)
+
+    def uninhibit(self, call: Call, cookie: int) -> None:
+        """Take back an inhibitor."""
+        self._router.uninhibit(cookie)

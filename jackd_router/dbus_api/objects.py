@@ -1,0 +1,208 @@
+"""Exports objects on the message bus, driven by the XML files: every call is checked against the contract and answered once.
+
+Objects live as long as the program; the bus may come and go below them (`attach`, `detach`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
+
+from jackd_router.dbus_api.errors import (
+    CANCELLED,
+    INVALID_ARGS,
+    TEXT_LIMIT,
+    UNKNOWN_INTERFACE,
+    UNKNOWN_METHOD,
+    UNKNOWN_OBJECT,
+    CallError,
+    contained,
+)
+from jackd_router.dbus_api.interface_xml import OBJECT_MANAGER, PROPERTIES, EmitsChange, Interface, Method, python_name
+from jackd_router.dbus_api.message_bus import RawBody, Value
+from jackd_router.dbus_api.messages import Call
+from jackd_router.dbus_api.session_bus import SessionBus
+from jackd_router.dbus_api.standard import StandardInterfaces
+from jackd_router.dbus_api.tree import Exported, ObjectTree
+
+_log = logging.getLogger("jackd_router.dbus")
+
+BACKLOG_LIMIT_BYTES = 1_000_000
+"""What may wait for a bus that takes nothing. Above it signals are dropped and changed properties are told later."""
+
+_END_DEADLINE_S = 1.0
+
+
+class Objects:
+    """The exported objects. Handlers that wait run as tasks of the group that is given."""
+
+    def __init__(self, root: str, tasks: asyncio.TaskGroup) -> None:
+        self._tree = ObjectTree(root)
+        self._standard = StandardInterfaces(self._tree)
+        self._tasks = tasks
+        self._running: set[asyncio.Task[None]] = set()
+        self._bus: SessionBus | None = None
+        self.callers: set[str] = set()
+        """Who has called over this bus; whoever listens for names that are lost takes them out."""
+        self._changed: dict[tuple[str, str], dict[str, None]] = {}
+        self._is_flush_due = False
+
+    def attach(self, bus: SessionBus) -> None:
+        """Answer what comes over this bus, and tell it of changes."""
+        self._bus = bus
+        self._changed.clear()
+        bus.on_call = partial(self._take, bus)
+
+    def detach(self) -> None:
+        """Forget the bus: it is gone."""
+        self._bus = None
+        self.callers.clear()
+
+    async def end_calls(self) -> None:
+        """Cancel the calls that run, and wait until each has answered so."""
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=_END_DEADLINE_S)
+
+    def add(self, path: str, interfaces: Mapping[Interface, object]) -> None:
+        """Export an object: what implements each of its interfaces. Raises TypeError where a member is missing."""
+        self._tree.add(path, {interface.name: Exported(interface, own) for interface, own in interfaces.items()})
+        if path != self._tree.root:
+            properties = self._standard.properties_at(path)
+            self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesAdded", [path, properties])
+
+    def remove(self, path: str) -> None:
+        """Take an object away."""
+        names = self._tree.remove(path)
+        for name in names:
+            self._changed.pop((path, name), None)
+        self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesRemoved", [path, names])
+
+    def signal(self, path: str, interface: str, member: str, *body: Value) -> None:
+        """Send a signal of an object."""
+        self._emit(path, self._exported(path, interface).interface, member, body)
+
+    def changed(self, path: str, interface: str, *names: str) -> None:
+        """Note that properties have changed; one PropertiesChanged tells it when the loop turns, after what was signalled."""
+        declared = self._exported(path, interface).interface.properties
+        self._changed.setdefault((path, interface), {}).update({declared[name].name: None for name in names})
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _exported(self, path: str, interface: str) -> Exported:
+        exported = self._tree.at(path)
+        if exported is None:
+            raise LookupError(f"nothing is exported at {path}")
+        return exported[interface]
+
+    def _flush(self) -> None:
+        """Announce the properties that have changed, unless the bus takes nothing now: then when it does again."""
+        if self._bus is not None and self._bus.backlog_bytes > BACKLOG_LIMIT_BYTES:
+            self._start(self._flush_when_drained(self._bus), "D-Bus properties that wait for the bus")
+            return
+        self._is_flush_due = False
+        changed, self._changed = self._changed, {}
+        for (path, name), properties in changed.items():
+            self._announce(path, self._exported(path, name), properties)
+
+    async def _flush_when_drained(self, bus: SessionBus) -> None:
+        await bus.drained()
+        self._flush()
+
+    def _announce(self, path: str, exported: Exported, names: Mapping[str, None]) -> None:
+        """Send one PropertiesChanged."""
+        declared = [exported.interface.properties[name] for name in names]
+        values = {}
+        for one in declared:
+            if one.emits is EmitsChange.VALUE:
+                with contained(f"property {exported.interface.name}.{one.name}", lambda error: None):
+                    values[one.name] = exported.read(one)
+        invalidated = [one.name for one in declared if one.emits is EmitsChange.NAME]
+        if values or invalidated:
+            self._emit(path, PROPERTIES, "PropertiesChanged", [exported.interface.name, values, invalidated])
+
+    def _emit(self, path: str, interface: Interface, member: str, body: Sequence[Value]) -> None:
+        """Send a signal where there is a bus that takes it."""
+        if self._bus is None:
+            return
+        if self._bus.backlog_bytes > BACKLOG_LIMIT_BYTES:
+            _log.debug("Dropped the signal %s.%s: the bus takes nothing", interface.name, member)
+            return
+        with contained(f"signal {interface.name}.{member}", lambda error: None):
+            self._bus.emit(path, interface.name, member, interface.signals[member], body)
+
+    def _take(self, bus: SessionBus, call: Call) -> None:
+        """Answer a call, at once or when its handler is done; over the bus that it came by, whatever bus there is then."""
+        with contained(f"call of {call.interface}.{call.member}", partial(_refuse, bus, call)):
+            self.callers.add(call.sender)
+            method, exported = self._find(call)
+            result: object = getattr(exported.implementation, python_name(method.name))(call, *call.body)
+            if not inspect.iscoroutine(result):
+                bus.answer(call, method.outputs, _body(method, result))
+            elif not self._start(_finish(bus, call, method, result), f"D-Bus call {call.member} of {call.sender}"):
+                result.close()
+                _refuse(bus, call, CallError(CANCELLED, "the daemon is ending"))
+
+    def _start(self, work: Coroutine[None, None, None], name: str) -> bool:
+        """Let this run as a task that is ours; False where the group takes no more, because the program ends."""
+        try:
+            task = self._tasks.create_task(work, name=name)
+        except RuntimeError:
+            work.close()
+            return False
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return True
+
+    def _find(self, call: Call) -> tuple[Method, Exported]:
+        """Give the method that is called and what implements it, or say what exactly is not there."""
+        own = self._tree.at(call.path)
+        offered = {**self._standard.at(call.path), **(own or {})}
+        exported = _by_member(offered, call.member) if call.interface is None else offered.get(call.interface)
+        if exported is None and own is None:
+            raise CallError(UNKNOWN_OBJECT, f"there is no object at {call.path}")
+        if exported is None and call.interface is not None:
+            raise CallError(UNKNOWN_INTERFACE, f"there is no interface {call.interface} at {call.path}")
+        method = exported.interface.methods.get(call.member) if exported else None
+        if exported is None or method is None:
+            raise CallError(
+                UNKNOWN_METHOD, f"there is no method {call.member} on {call.interface or 'any interface'} at {call.path}"
+            )
+        if call.signature != method.inputs:
+            raise CallError(INVALID_ARGS, f"{call.member} takes ({method.inputs}), not ({call.signature})")
+        return method, exported
+
+
+async def _finish(bus: SessionBus, call: Call, method: Method, waiting: Coroutine[None, None, object]) -> None:
+    """Answer a call when its handler is done."""
+    with contained(f"call of {call.interface}.{call.member}", partial(_refuse, bus, call)):
+        try:
+            bus.answer(call, method.outputs, _body(method, await waiting))
+        except asyncio.CancelledError:
+            _refuse(bus, call, CallError(CANCELLED, f"{method.name} was cancelled"))
+            raise
+
+
+def _refuse(bus: SessionBus, call: Call, error: CallError) -> None:
+    """Answer a call with an error, in a text of bearable length."""
+    text = error.text if len(error.text) <= TEXT_LIMIT else f"{error.text[: TEXT_LIMIT - 1]}…"
+    bus.answer_error(call, CallError(error.name, text))
+
+
+def _by_member(offered: Mapping[str, Exported], member: str) -> Exported | None:
+    """Give the interface that has the method, for a call that names none."""
+    return next((exported for exported in offered.values() if member in exported.interface.methods), None)
+
+
+def _body(method: Method, result: object) -> Sequence[Value] | RawBody:
+    """Give the body of the reply that stands for the result of a handler."""
+    if isinstance(result, RawBody):
+        return result
+    if method.output_count == 0:
+        return ()
+    return result if method.output_count > 1 else (result,)  # type: ignore[return-value]  # the codec checks it against the contract
