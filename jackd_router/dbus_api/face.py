@@ -20,14 +20,14 @@ from jackd_router.dbus_api.rules import Rules
 from jackd_router.dbus_api.server import Server, changed_properties
 from jackd_router.dbus_api.session_bus import SessionBus
 from jackd_router.runtime.router import Router
-from jackd_router.runtime.state import GraphDiff, ServerState
+from jackd_router.runtime.state import GraphDiff, Listener, ServerState
 
 _XRUN_INTERVAL_S = 0.25
 """How often xruns are announced at most: a server in trouble has hundreds a second."""
 _XRUN_PROPERTIES = frozenset({"XrunCount", "LastXrunUSec"})
 
 
-class Face:
+class Face(Listener):
     """Exports the router, and listens to it. Lives as long as the router; message buses come and go below it."""
 
     def __init__(self, router: Router, tasks: asyncio.TaskGroup) -> None:
@@ -88,6 +88,10 @@ class Face:
     def rules_changed(self, changed: Sequence[str]) -> None:
         """Publish that rules are in another state."""
         self._objects.signal(names.ROOT_PATH, names.RULES, "RulesChanged", list(changed))
+        self._tell_rule_state()
+
+    def holds_changed(self) -> None:
+        """Publish which pairs are held and contested."""
         self._tell_rule_state()
 
     def status_changed(self) -> None:

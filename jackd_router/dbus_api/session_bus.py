@@ -137,7 +137,7 @@ class SessionBus:
 
     async def request_name(self, name: str) -> bool:
         """Take the name; False, and no waiting in a queue, where another connection has it."""
-        body = [name, _DO_NOT_QUEUE]
+        body = (name, _DO_NOT_QUEUE)
         (outcome,) = await self.call(DBUS, DBUS_PATH, DBUS, "RequestName", "su", body, deadline_s=_BUS_DEADLINE_S)
         return outcome in (_PRIMARY_OWNER, _ALREADY_OWNER)
 
