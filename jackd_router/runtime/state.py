@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from jackd_router.core.config import Action
 from jackd_router.core.graph import Connection, Port, PortName
@@ -68,7 +67,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GraphDiff:
-    """One burst of changes of the graph. `resync`: too many to tell, all tuples are empty, read the graph anew."""
+    """One burst of changes of the graph; to be applied in the order disconnected, removed, added, connected.
+
+    A port that went and came back under its name is in both lists, with its connections. `aliases`: ports of which
+    nothing else changed. `resync`: too many changes to tell, all tuples are empty, read the graph anew.
+    """
 
     previous: int
     version: int
@@ -77,6 +80,7 @@ class GraphDiff:
     connected: tuple[Connection, ...] = ()
     disconnected: tuple[Connection, ...] = ()
     renamed: tuple[tuple[PortName, PortName], ...] = ()
+    aliases: tuple[Port, ...] = ()
     resync: bool = False
 
 
@@ -127,8 +131,11 @@ class PlanReport:
     shadowed: tuple[str, ...] = ()
 
 
-class Listener(Protocol):
-    """Who wants to be told of changes. Called in the event loop, after the change, never while one is half made."""
+class Listener:
+    """Who wants to be told of changes; a subclass takes what concerns it.
+
+    Called in the event loop, after the change, never while one is half made.
+    """
 
     def graph_changed(self, diff: GraphDiff) -> None:
         """Take one burst of changes of the graph."""
@@ -138,6 +145,9 @@ class Listener(Protocol):
 
     def rules_changed(self, names: Sequence[str]) -> None:
         """Take the rules whose state changed; none of them named: all."""
+
+    def holds_changed(self) -> None:
+        """Note that other pairs are held or contested than before."""
 
     def status_changed(self) -> None:
         """Note that `Router.status` is another one."""

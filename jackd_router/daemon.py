@@ -1,0 +1,138 @@
+"""The daemon: builds every part and wires them. The only file that knows all of them, and the one TaskGroup."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from jackd_router import __version__
+from jackd_router.core.errors import ConfigInvalid, RouterError
+from jackd_router.dbus_api.errors import NameTaken
+from jackd_router.dbus_api.serve import serve
+from jackd_router.runtime.config_files import default_path
+from jackd_router.runtime.config_watch import ConfigWatch
+from jackd_router.runtime.router import Router
+from jackd_router.runtime.state import Listener
+from jackd_router.runtime.state_file import state_folder
+from jackd_router.service.journal import Event, start_logging
+from jackd_router.service.notify import (
+    tell_alive,
+    tell_ready,
+    tell_reloading,
+    tell_status,
+    tell_stopping,
+    watchdog_interval_s,
+)
+
+log = logging.getLogger("jackd_router")
+
+EXIT_REFUSED = 1
+
+
+class Stopped(Exception):  # noqa: N818: not an error, it only ends the TaskGroup
+    """Somebody asked the daemon to end."""
+
+
+class Daemon(Listener):
+    """One run of the program."""
+
+    def __init__(self, config_path: Path) -> None:
+        self._router = Router(config_path, state_folder(), os.environ.get("JACK_DEFAULT_SERVER") or "default")
+        self._reload_asked = asyncio.Event()
+        self._stop_asked = asyncio.Event()
+        self._config_watch: ConfigWatch | None = None
+        self._ready = False
+
+    async def run(self) -> None:
+        """Work until a signal asks to end; raise NameTaken when another daemon runs on this bus."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_asked.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._router.start()
+                self._router.subscribe(self)
+                tasks.create_task(serve(self._router, tasks, self._attached), name="dbus")
+                tasks.create_task(self._reload_when_asked(), name="reload")
+                tasks.create_task(self._stay_alive(), name="watchdog")
+                # Everything that lives as long as the program: the collector need not walk it again and again.
+                gc.collect()
+                gc.freeze()
+                self._follow_config()
+                await self._stop_asked.wait()
+                tell_stopping()
+                raise Stopped
+        except* Stopped:
+            pass
+        finally:
+            if self._config_watch:
+                self._config_watch.close()
+            await self._router.stop()
+
+    def _attached(self, attached: bool) -> None:
+        """Tell systemd that the start is complete: calls are answered, or there is no bus. JACK is not waited for."""
+        del attached
+        if not self._ready:
+            self._ready = True
+            tell_ready(self._router.status.text)
+            log.info("jackd-router %s is ready: %s", __version__, self._router.status.text, extra={"MESSAGE_ID": Event.STARTED})
+
+    def status_changed(self) -> None:
+        """Show the status where people look first: `systemctl status`, and the log."""
+        log.info("%s", self._router.status.text)
+        if self._ready:
+            tell_status(self._router.status.text)
+
+    def config_changed(self) -> None:
+        """Watch the files, or no longer, as the configuration in force says."""
+        self._follow_config()
+
+    def _follow_config(self) -> None:
+        if self._router.watches_config and self._config_watch is None:
+            self._config_watch = ConfigWatch(Path(self._router.config_path), self._reload_asked.set)
+        elif not self._router.watches_config and self._config_watch is not None:
+            self._config_watch.close()
+            self._config_watch = None
+
+    async def _reload_when_asked(self) -> None:
+        """Reload on SIGHUP and after a save; what is wrong is in the log, on D-Bus and in the status."""
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            tell_reloading()
+            try:
+                await self._router.reload()
+            except ConfigInvalid:
+                log.warning("The configuration was not reloaded; the one in force stays")
+            except RouterError as error:
+                log.warning("The configuration was not reloaded: %s", error)
+            tell_ready(self._router.status.text)
+
+    async def _stay_alive(self) -> None:
+        """Calm systemd's watchdog as long as this loop turns; only for it there is a timer."""
+        interval_s = watchdog_interval_s()
+        while interval_s is not None:
+            tell_alive()
+            await asyncio.sleep(interval_s)
+
+
+def main(config_path: Path | None, *, log_level: str = "info") -> int:
+    """Run the daemon in the foreground and give its exit code."""
+    start_logging(getattr(logging, log_level.upper()))
+    try:
+        asyncio.run(_run(config_path or default_path()))
+    except* NameTaken as errors:
+        print(f"jackd-router: {errors.exceptions[0]}", file=sys.stderr)
+        return EXIT_REFUSED
+    log.info("Stopped", extra={"MESSAGE_ID": Event.STOPPED})
+    return 0
+
+
+async def _run(config_path: Path) -> None:
+    await Daemon(config_path).run()

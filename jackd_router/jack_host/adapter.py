@@ -1,0 +1,213 @@
+"""libjack through JACK-Client: the one module that knows `jack._lib`, `jack._ffi` and `Client._ptr`.
+
+JACK-Client gives the library, its declarations and the opening of a client. Its port objects are left alone: they are
+live pointers whose names change when the server uses an id again, and one name that is not UTF-8 makes its listings
+fail for the whole graph. Everything here is bytes and ids. No two threads may be in here at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jack
+
+from jackd_router.jack_host.kernel import Kernel
+
+_EXACT_NAME_S = 0.1
+"""How long the name of a client that died a moment ago may still be taken."""
+
+_NEAR = 16
+"""How many ids ahead the next port of a listing is looked for before it is searched by name."""
+
+PortRow = tuple[int, bytes, int, bytes, tuple[bytes, ...]]
+"""id, name, flags, type, aliases."""
+
+_lib, _ffi = jack._lib, jack._ffi
+_messages: deque[str] = deque(maxlen=20)
+
+
+class JackError(Exception):
+    """libjack said no; the text says what it said."""
+
+
+class Opened(NamedTuple):
+    """What the server gave us."""
+
+    client_name: str
+    sample_rate_hz: int
+    buffer_size_frames: int
+    realtime: bool
+
+
+def library_version() -> str:
+    """Give libjack's own version text: "1.9.21", or "3.0.0.0 (using PipeWire 0.3.65)". Needs no server."""
+    return str(jack.version_string())
+
+
+def collect_messages() -> None:
+    """Keep libjack's messages for the text of an error instead of letting them go to stderr."""
+    jack.set_error_function(_messages.append)
+    jack.set_info_function(lambda _message: None)
+
+
+def functions() -> dict[str, int]:
+    """Give the addresses of the functions that the kernel calls."""
+    return {
+        name: int(_ffi.cast("uintptr_t", _ffi.addressof(_lib, f"jack_{symbol}")))
+        for name, symbol in {
+            "get_buffer": "port_get_buffer",
+            "port_by_id": "port_by_id",
+            "port_name": "port_name",
+            "port_flags": "port_flags",
+            "port_type": "port_type",
+            "port_aliases": "port_get_aliases",
+        }.items()
+    }
+
+
+class JackClient:
+    """One client of one server, with native callbacks only."""
+
+    def __init__(self, name: str, server: str | None, kernel: Kernel) -> None:
+        """Open the client and set its callbacks; raise JackError where the server does not take us."""
+        self._client = _open(name, server)
+        self._ptr = self._client._ptr
+        self._kernel = kernel
+        self._ports: dict[bytes, Any] = {}
+        kernel.set_client(int(_ffi.cast("uintptr_t", self._ptr)))
+        for setter, callback in Kernel.CALLBACKS.items():
+            self._set_callback(setter, Kernel.callback(callback))
+
+    def _set_callback(self, setter: str, address: int) -> None:
+        function = getattr(_lib, setter)
+        callback = _ffi.cast(_ffi.typeof(function).args[1], address)
+        if function(self._ptr, callback, _ffi.cast("void *", self._kernel.address)):
+            raise JackError(f"libjack did not take our callback: {setter} failed")
+
+    def describe(self) -> Opened:
+        """Give what the server gave us; needs no request."""
+        client = self._client
+        return Opened(client.name, client.samplerate, client.blocksize, bool(client.realtime))
+
+    def activate(self) -> None:
+        """Let the callbacks come; from here on no event is lost."""
+        if _lib.jack_activate(self._ptr):
+            raise JackError(_last_message("the server did not activate our client"))
+
+    def close(self) -> None:
+        """Leave the server; may hang, so the daemon has a deadline for it."""
+        self._client.close()
+
+    def register(self, short_name: bytes, is_input: bool) -> None:
+        """Make an audio port of ours."""
+        flags = _lib.JackPortIsInput if is_input else _lib.JackPortIsOutput
+        port = _lib.jack_port_register(self._ptr, short_name, b"32 bit float mono audio", flags, 0)
+        if not port:
+            raise JackError(_last_message(f"the server refused our port {short_name.decode()}: has it ports left (jackd -p)?"))
+        self._ports[short_name] = port
+
+    def unregister(self, short_name: bytes) -> None:
+        """Take a port of ours away; the kernel must not use it any more."""
+        port = self._ports.pop(short_name, None)
+        if port:
+            _lib.jack_port_unregister(self._ptr, port)
+
+    def address(self, short_name: bytes) -> int:
+        """Give the jack_port_t * of a port of ours."""
+        return int(_ffi.cast("uintptr_t", self._ports[short_name]))
+
+    def connect(self, source: bytes, destination: bytes) -> int:
+        """Give libjack's code: 0, EEXIST, or why not."""
+        return int(_lib.jack_connect(self._ptr, source, destination))
+
+    def disconnect(self, source: bytes, destination: bytes) -> int:
+        """Give libjack's code: 0, or why not."""
+        return int(_lib.jack_disconnect(self._ptr, source, destination))
+
+    def load_percent(self) -> float:
+        """Give the DSP load as the server computes it."""
+        return float(_lib.jack_cpu_load(self._ptr))
+
+    def read_ports(self) -> Iterator[PortRow]:
+        """List all ports, whether of active clients or not."""
+        names = _strings(_lib.jack_get_ports(self._ptr, _ffi.NULL, _ffi.NULL, 0))
+        for name, port in self._find(names):
+            yield (_id(port), name, _lib.jack_port_flags(port), _ffi.string(_lib.jack_port_type(port)), _aliases(port))
+
+    def read_connections(self) -> Iterator[tuple[int, int]]:
+        """List all connections, by the ids of source and destination."""
+        names = _strings(_lib.jack_get_ports(self._ptr, _ffi.NULL, _ffi.NULL, _lib.JackPortIsOutput))
+        everybody = _strings(_lib.jack_get_ports(self._ptr, _ffi.NULL, _ffi.NULL, 0))
+        ids = {name: _id(port) for name, port in self._find(everybody)}
+        for name, port in self._find(names):
+            for other in _strings(_lib.jack_port_get_all_connections(self._ptr, port)):
+                if name in ids and other in ids:
+                    yield ids[name], ids[other]
+
+    def _find(self, names: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
+        """Look the ports up that are still there.
+
+        JACK2 lists in the order of its table, so that a walk along the ids finds nearly all: 2.3 ms for 1,500 ports,
+        where the linear search of jack_port_by_name for each costs 29. PipeWire's ids are serials: it searches.
+        """
+        last = 0
+        for name in names:
+            port = next((p for p in map(self._by_id, range(last + 1, last + 1 + _NEAR)) if _is(p, name)), None)
+            port = port or _lib.jack_port_by_name(self._ptr, name)
+            if port:
+                last = _id(port)
+                yield name, port
+
+    def _by_id(self, number: int) -> Any:
+        return _lib.jack_port_by_id(self._ptr, number)
+
+
+def _open(name: str, server: str | None) -> Any:
+    """Open a client of this very name, or, where another program keeps it, of one that the server makes of it."""
+    end = time.monotonic() + _EXACT_NAME_S
+    while True:
+        exact = time.monotonic() < end
+        _messages.clear()
+        try:
+            return jack.Client(name, use_exact_name=exact, no_start_server=True, servername=server)
+        except jack.JackOpenError as error:
+            if exact and not error.status.server_failed:
+                time.sleep(0.005)
+            else:
+                raise JackError(_last_message(str(error))) from None
+
+
+def _is(port: Any, name: bytes) -> bool:
+    """Tell whether this is the living port of that name: an empty place in the table keeps its name, but no flags."""
+    return bool(port) and bool(_lib.jack_port_flags(port)) and _ffi.string(_lib.jack_port_name(port)) == name
+
+
+def _last_message(otherwise: str) -> str:
+    return _messages[-1].strip() if _messages else otherwise
+
+
+def _strings(array: Any) -> list[bytes]:
+    """Take over a NULL-terminated array of strings that libjack allocated."""
+    if not array:
+        return []
+    found = []
+    while array[len(found)]:
+        found.append(_ffi.string(array[len(found)]))
+    _lib.jack_free(array)
+    return found
+
+
+def _id(port: Any) -> int:
+    """Give the id that notifications use; the same arithmetic holds for JACK2 and PipeWire."""
+    return (int(_lib.jack_port_uuid(port)) & 0xFFFFFFFF) - 1
+
+
+def _aliases(port: Any) -> tuple[bytes, ...]:
+    size = _lib.jack_port_name_size()
+    buffers = [_ffi.new("char[]", size) for _ in range(2)]
+    array = _ffi.new("char *[2]", buffers)
+    count = _lib.jack_port_get_aliases(port, array)
+    return tuple(_ffi.string(buffer) for buffer in buffers[: max(count, 0)])

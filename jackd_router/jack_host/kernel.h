@@ -1,0 +1,103 @@
+/* The native part of jackd_router: everything of ours that runs on libjack's own threads.
+ *
+ * Two kinds of callbacks, none of which takes a lock, allocates, or asks libjack for anything that talks to the
+ * server:
+ *   - process: ONE sparse matrix from our input ports to our output ports. A bus with gain, mute and a mix matrix
+ *     is a handful of its cells; Python folds "gain x channel gain x mute x matrix" into one target per cell.
+ *   - notifications: each appends one record to a ring in memory that the daemon has mapped, too, and wakes it.
+ *
+ * libjack's functions come in as pointers: this builds without libjack's headers, and is tested without a server
+ * (a "port" is then a buffer, and get_buffer the identity). Python.h is not needed either.
+ */
+#ifndef JACKD_ROUTER_KERNEL_H
+#define JACKD_ROUTER_KERNEL_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    KERNEL_LAYOUT = 1,       /* grows when anything below changes its place */
+    MAX_PORTS = 1024,        /* of our inputs, and as many outputs */
+    MAX_CELLS = 65536,       /* 16 full matrices of 64 x 64 */
+    METER_WINDOWS = 64,      /* of at least 10 ms each: whoever reads twice a second misses none */
+    RING_RECORDS = 16384,    /* a full graph of 4,096 ports comes or goes with room for its connections */
+};
+
+/* ---- shared with the daemon: one memfd, mapped by both processes ----------------------------------------- */
+
+enum event { EVENT_PORT = 1, EVENT_CONNECTION, EVENT_CLIENT, EVENT_RENAME, EVENT_ALIAS, EVENT_SHUTDOWN };
+
+/* One notification. Strings end with NUL and the rest of the field is zero: slots are used again and again. */
+struct record {
+    uint32_t event, a, b;    /* ids of ports: of one (a), or source and destination (a, b) */
+    int32_t on;              /* 1 registered, connected; 0 unregistered, disconnected */
+    uint64_t flags;          /* JackPortFlags, read when the port came: later they are wiped */
+    uint64_t usec;           /* CLOCK_MONOTONIC */
+    char type[32];
+    char name[384];          /* of port or client; of a renamed port the new one; the reason of a shutdown */
+};
+
+struct level { float peak, sumsq; };                          /* of one port in one window; sumsq: sum of squares */
+struct window { uint32_t frames, plan; };                     /* plan: serial of the plan that numbers the ports */
+
+struct shared {
+    _Atomic uint64_t head; char pad0[56];                     /* records ever written, by the notification thread */
+    _Atomic uint64_t tail; char pad1[56];                     /* records ever read, by the daemon */
+    _Atomic uint32_t overflow;                                /* a record was dropped: read the graph anew */
+    _Atomic uint32_t buffer_size, sample_rate, freewheeling;  /* frames; Hz; 0 or 1 */
+    _Atomic uint64_t xruns, last_xrun_usec; char pad2[32];    /* microseconds since the epoch */
+    _Atomic uint64_t cycles, busy_ns, max_ns;                 /* of our process callback */
+    _Atomic uint64_t windows; char pad3[32];                  /* meter windows ever completed */
+    _Atomic uint32_t ready; uint32_t writing; char pad4[56];  /* which of `targets` is whose: see publish_targets() */
+    float targets[3][MAX_CELLS];                              /* linear gain of each slot */
+    struct window window[METER_WINDOWS];
+    struct level level[METER_WINDOWS][2 * MAX_PORTS];         /* inputs first, then outputs, as the plan counts them */
+    struct record ring[RING_RECORDS];
+};
+
+/* ---- called by the daemon ---------------------------------------------------------------------------------- */
+
+size_t shared_size(void);                                                      /* Python has the same layout? */
+void shared_init(struct shared *);                                             /* once, before a host is started */
+void publish_targets(struct shared *, const float *targets, uint32_t slots);   /* all change in one and the same cycle */
+
+/* ---- called by the JACK host's request thread -------------------------------------------------------------- */
+
+enum start { GOES_ON, AT_TARGET, FROM_SILENCE };   /* how a cell enters a plan: the slot runs already; new ports; new sound */
+
+struct cell { uint32_t in, out, slot, fade_frames, start; };   /* fade_frames: of each change of its target, at least 1 */
+
+struct libjack {
+    void *(*get_buffer)(void *port, uint32_t frames);
+    void *(*port_by_id)(void *client, uint32_t id);
+    const char *(*port_name)(void *port);
+    int (*port_flags)(void *port);
+    const char *(*port_type)(void *port);
+    int (*port_aliases)(void *port, char *const aliases[2]);
+};
+
+struct kernel;
+struct kernel *kernel_new(struct shared *, int eventfd, const struct libjack *);   /* NULL: out of memory */
+void kernel_free(struct kernel *);                                                 /* after the client is closed */
+void kernel_set_client(struct kernel *, void *client);
+/* Copies the plan (cells sorted by output) and hands it over; 0, or -1 where it exceeds a limit or memory. */
+int kernel_set_plan(struct kernel *, uint32_t serial, uint32_t inputs, void *const *in_ports, uint32_t outputs,
+                    void *const *out_ports, uint32_t cells, const struct cell *);
+int kernel_settled(struct kernel *);   /* 1: the last plan runs, and no older one is in use: its ports may go */
+
+/* ---- called by libjack: `arg` is the kernel ----------------------------------------------------------------- */
+
+int kernel_on_process(uint32_t frames, void *arg);
+void kernel_on_port_registration(uint32_t id, int registered, void *arg);
+void kernel_on_port_connect(uint32_t source, uint32_t destination, int connected, void *arg);
+void kernel_on_client_registration(const char *name, int registered, void *arg);
+int kernel_on_port_rename(uint32_t id, const char *before, const char *now, void *arg);
+int kernel_on_buffer_size(uint32_t frames, void *arg);
+int kernel_on_sample_rate(uint32_t hz, void *arg);
+void kernel_on_freewheel(int starting, void *arg);
+int kernel_on_xrun(void *arg);
+void kernel_on_shutdown(void *arg);
+void kernel_on_info_shutdown(int code, const char *reason, void *arg);
+
+#endif

@@ -1,0 +1,79 @@
+"""The memory that daemon and JACK host share, as kernel.h lays it out; `kernel.py` compares the sizes at load."""
+
+from __future__ import annotations
+
+import ctypes as ct
+
+MAX_PORTS = 1024
+MAX_CELLS = 65536
+METER_WINDOWS = 64
+RING_RECORDS = 16384
+
+EVENT_PORT, EVENT_CONNECTION, EVENT_CLIENT, EVENT_RENAME, EVENT_ALIAS, EVENT_SHUTDOWN = range(1, 7)
+"""Kinds of notification; `enum event` in kernel.h."""
+
+GOES_ON, AT_TARGET, FROM_SILENCE = range(3)
+"""How a cell enters a plan; `enum start` in kernel.h."""
+
+
+class Record(ct.Structure):
+    """One notification (struct record): `a`, `b` are ids of ports, valid within one generation."""
+
+    _fields_ = [
+        ("event", ct.c_uint32),
+        ("a", ct.c_uint32),
+        ("b", ct.c_uint32),
+        ("on", ct.c_int32),
+        ("flags", ct.c_uint64),
+        ("usec", ct.c_uint64),
+        ("type", ct.c_char * 32),
+        ("name", ct.c_char * 384),
+    ]
+
+
+class Level(ct.Structure):
+    """Peak and sum of squares of one port in one meter window (struct level)."""
+
+    _fields_ = [("peak", ct.c_float), ("sumsq", ct.c_float)]
+
+
+class Window(ct.Structure):
+    """Length of a meter window in frames, and the plan that numbers its ports (struct window)."""
+
+    _fields_ = [("frames", ct.c_uint32), ("plan", ct.c_uint32)]
+
+
+class Cell(ct.Structure):
+    """One cell of the mix matrix (struct cell): positions of ports in the plan, slot of its gain, frames of a fade."""
+
+    _fields_ = [(name, ct.c_uint32) for name in ("input", "output", "slot", "fade_frames", "start")]
+
+
+class Shared(ct.Structure):
+    """All of the shared memory (struct shared)."""
+
+    _fields_ = [
+        ("head", ct.c_uint64),
+        ("pad0", ct.c_char * 56),
+        ("tail", ct.c_uint64),
+        ("pad1", ct.c_char * 56),
+        ("overflow", ct.c_uint32),
+        ("buffer_size", ct.c_uint32),
+        ("sample_rate", ct.c_uint32),
+        ("freewheeling", ct.c_uint32),
+        ("xruns", ct.c_uint64),
+        ("last_xrun_usec", ct.c_uint64),
+        ("pad2", ct.c_char * 32),
+        ("cycles", ct.c_uint64),
+        ("busy_ns", ct.c_uint64),
+        ("max_ns", ct.c_uint64),
+        ("windows", ct.c_uint64),
+        ("pad3", ct.c_char * 32),
+        ("ready", ct.c_uint32),
+        ("writing", ct.c_uint32),
+        ("pad4", ct.c_char * 56),
+        ("targets", ct.c_float * MAX_CELLS * 3),
+        ("window", Window * METER_WINDOWS),
+        ("level", Level * (2 * MAX_PORTS) * METER_WINDOWS),
+        ("ring", Record * RING_RECORDS),
+    ]

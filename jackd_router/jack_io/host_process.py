@@ -1,0 +1,239 @@
+"""One JACK host: its process, the requests to it, its pings, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from jackd_router.core.errors import Refused, ServerLost
+from jackd_router.jack_host import protocol
+from jackd_router.jack_io.shared_memory import Event, SharedMemory
+
+log = logging.getLogger(__name__)
+
+_WINDOW = 64
+"""Requests on the way at one time: the kernel takes about 270 small packets before a sender would block."""
+
+Answer = tuple[Any, ...]
+Done = Callable[[Answer | None], None]
+"""Called with the answer to a request (kind, *results), or with None when the host is gone."""
+
+
+class HostProcess:
+    """A child process that holds libjack. Its owner sets the callbacks; they come in the event loop."""
+
+    def __init__(self, library_path: str | None = None) -> None:
+        """Start the process; `library_path` is searched for libjack before the system's folders."""
+        self.on_loaded: Callable[[str], None] = lambda version: None
+        self.on_part: Callable[[str, tuple[Any, ...]], None] = lambda kind, rows: None
+        self.on_wake: Callable[[], None] = lambda: None
+        self.on_pong: Callable[[], None] = lambda: None
+        self.on_exit: Callable[[int], None] = lambda status: None
+        self.memory = SharedMemory()
+        self.version = ""
+        self._loop = asyncio.get_running_loop()
+        self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._number = 0
+        self._queue: deque[tuple[Any, ...]] = deque()
+        self._waiting: dict[int, Done] = {}
+        self.progress = self._loop.time()
+        self._process = self._start(library_path)
+
+    def _start(self, library_path: str | None) -> subprocess.Popen[bytes]:
+        self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ping, ping = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._stderr, stderr = os.pipe2(os.O_CLOEXEC)
+        for ours in (self._control, self._ping):
+            ours.setblocking(False)
+        os.set_blocking(self._stderr, False)
+        inherited = (control.fileno(), ping.fileno(), self.memory.file, self._eventfd)
+        environment = dict(os.environ)
+        if library_path:
+            environment["LD_LIBRARY_PATH"] = f"{library_path}:{environment.get('LD_LIBRARY_PATH', '')}".rstrip(":")
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "jackd_router.jack_host", *map(str, inherited)],
+            pass_fds=inherited,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        for end in (control, ping):
+            end.close()
+        os.close(stderr)
+        self.memory.close_file()
+        self._pidfd = os.pidfd_open(process.pid)
+        self._loop.add_reader(self._pidfd, self._ended)
+        self._loop.add_reader(self._control.fileno(), self._receive)
+        self._loop.add_reader(self._ping.fileno(), self._ponged)
+        self._loop.add_reader(self._eventfd, self._woken)
+        self._loop.add_reader(self._stderr, self._log_stderr)
+        return process
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended yet."""
+        return self._process.returncode is None
+
+    @property
+    def overdue_s(self) -> float:
+        """For how long requests are waiting without any answer; 0.0 when none is."""
+        return self._loop.time() - self.progress if self._waiting else 0.0
+
+    # ---- requests
+
+    def submit(self, done: Done, operation: str, *arguments: Any) -> None:
+        """Send a request; `done` is called once, in the event loop, never from in here."""
+        if not self.alive:
+            self._loop.call_soon(done, None)
+            return
+        if not self._waiting:
+            self.progress = self._loop.time()
+        self._number += 1
+        self._waiting[self._number] = done
+        self._queue.append((self._number, operation, *arguments))
+        if len(self._waiting) <= _WINDOW:
+            self._send_queued()
+
+    async def request(self, operation: str, *arguments: Any, deadline_s: float) -> Answer:
+        """Send a request and give the results; raise Refused with libjack's reason, or ServerLost."""
+        future: asyncio.Future[Answer | None] = self._loop.create_future()
+        self.submit(lambda answer: None if future.done() else future.set_result(answer), operation, *arguments)
+        try:
+            answer = await asyncio.wait_for(future, deadline_s)
+        except TimeoutError:
+            raise ServerLost(f"the JACK server did not answer within {deadline_s:g} s") from None
+        if answer is None:
+            raise ServerLost("the JACK server went away")
+        kind, *results = answer
+        if kind == protocol.FAILED:
+            raise Refused(str(results[0]))
+        return tuple(results)
+
+    def _send_queued(self) -> None:
+        while self._queue and len(self._waiting) - len(self._queue) < _WINDOW:
+            try:
+                protocol.send(self._control, self._queue[0])
+            except BlockingIOError:
+                return  # the next answer calls again
+            except OSError:
+                return  # the end of the process is being told
+            self._queue.popleft()
+
+    def _receive(self) -> None:
+        while True:
+            try:
+                message = protocol.receive(self._control)
+            except BlockingIOError:
+                return
+            except OSError:
+                message = None
+            if message is None:
+                self._loop.remove_reader(self._control.fileno())
+                return
+            self._take(*message)
+
+    def _take(self, number: int, kind: str, *results: Any) -> None:
+        self.progress = self._loop.time()
+        if kind == protocol.LOADED:
+            self.version = results[0]
+            self.on_loaded(self.version)
+        elif kind in (protocol.PORTS, protocol.CONNECTIONS):
+            self.on_part(kind, results[0])
+        else:
+            done = self._waiting.pop(number)
+            self._send_queued()
+            done((kind, *results))
+
+    # ---- wake-ups, pings, end
+
+    def _woken(self) -> None:
+        os.eventfd_read(self._eventfd)
+        self.on_wake()
+
+    def take_events(self) -> list[Event]:
+        """Give the notifications that came since the last call."""
+        return self.memory.take_events()
+
+    def ping(self) -> None:
+        """Ask for `on_pong`, which comes as long as the process itself lives and runs."""
+        try:
+            self._ping.send(protocol.PING)
+        except OSError:
+            return  # full: it has not answered 200 pings; gone: its end is being told
+
+    def _ponged(self) -> None:
+        try:
+            packet = self._ping.recv(1)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if packet:
+            self.on_pong()
+        else:
+            self._loop.remove_reader(self._ping.fileno())
+
+    def _log_stderr(self) -> None:
+        """Log what libraries below libjack write there (Berkeley DB does) and Python's last words."""
+        try:
+            text = os.read(self._stderr, 65536)
+        except BlockingIOError:
+            return
+        if not text:
+            self._loop.remove_reader(self._stderr)
+        for line in text.decode(errors="replace").splitlines():
+            log.warning("The JACK host wrote: %s", line, extra={"JACK_HOST_PID": self.pid})
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self.alive:
+            self._process.kill()
+
+    def close(self, *, say_goodbye: bool, deadline_s: float) -> None:
+        """Ask the process to end, with or without a word to the server; end it at the deadline."""
+        if not self.alive:
+            return
+        try:
+            protocol.send(self._control, (0, protocol.CLOSE, say_goodbye))
+        except OSError:
+            self.kill()
+        timer = self._loop.call_later(deadline_s, self.kill)
+        told = self.on_exit
+
+        def ended(status: int) -> None:
+            timer.cancel()
+            told(status)
+
+        self.on_exit = ended
+
+    def _ended(self) -> None:
+        status = self._process.wait()
+        self._log_stderr()
+        self._release()
+        waiting, self._waiting = self._waiting, {}
+        self._queue.clear()
+        for done in waiting.values():
+            done(None)
+        self.on_exit(status)
+
+    def _release(self) -> None:
+        for descriptor in (self._pidfd, self._control.fileno(), self._ping.fileno(), self._eventfd, self._stderr):
+            self._loop.remove_reader(descriptor)
+        for end in (self._control, self._ping):
+            end.close()
+        for descriptor in (self._pidfd, self._eventfd, self._stderr):
+            os.close(descriptor)

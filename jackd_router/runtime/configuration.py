@@ -1,0 +1,75 @@
+"""Which configuration is in force, what was wrong with the last one read, and the copy that a broken file cannot reach."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from pathlib import Path
+
+from jackd_router.core.config import Config
+from jackd_router.core.errors import ConfigInvalid, Problem
+from jackd_router.runtime.config_files import drop_in_directory, load_config
+from jackd_router.runtime.state_file import write_whole
+from jackd_router.service.journal import Event
+
+log = logging.getLogger(__name__)
+
+
+class Configuration:
+    """Parse first, swap after: what is in force changes only to what was read without an error."""
+
+    def __init__(self, path: Path, state: Path) -> None:
+        """Take the main file and the folder for the copy."""
+        self.path = path
+        self._copy = state / "last-good" / path.name
+        self.in_force = Config()
+        self.loaded_usec = 0
+        self.valid = True
+        self.problems: tuple[Problem, ...] = ()
+
+    def load_at_start(self) -> None:
+        """Put the file in force; where it is invalid the last one that was; where there is none, no rules."""
+        try:
+            self.accept(load_config(self.path))
+        except ConfigInvalid as error:
+            self.refuse(error)
+            try:
+                self.in_force = load_config(self._copy)
+            except ConfigInvalid as second:
+                log.warning("The copy of the last configuration in force is of no use either: %s", second)
+            self.loaded_usec = time.time_ns() // 1000
+
+    def refuse(self, error: ConfigInvalid) -> None:
+        """Note what is wrong; what is in force stays."""
+        self.valid, self.problems = False, error.problems
+        for problem in error.problems:
+            log.error("%s", problem, extra={"MESSAGE_ID": Event.CONFIG_REFUSED, "REASON": problem.text})
+
+    def accept(self, config: Config) -> None:
+        """Put a configuration in force and keep a copy of its files."""
+        self.in_force = config
+        self.loaded_usec = time.time_ns() // 1000
+        self.valid, self.problems = True, config.warnings
+        for problem in config.warnings:
+            log.warning("%s", problem)
+        log.info(
+            "Configuration loaded from %s: %d rules, %d buses",
+            self.path,
+            len(config.rules),
+            len(config.buses),
+            extra={"MESSAGE_ID": Event.CONFIG_LOADED},
+        )
+        try:
+            self._keep_copy()
+        except OSError as error:
+            log.warning("No copy of the configuration could be kept: %s", error, extra={"REASON": str(error)})
+
+    def _keep_copy(self) -> None:
+        shutil.rmtree(self._copy.parent, ignore_errors=True)
+        pairs = [(self.path, self._copy)]
+        pairs += [(file, drop_in_directory(self._copy) / file.name) for file in drop_in_directory(self.path).glob("*.toml")]
+        for origin, copy in pairs:
+            if origin.exists():
+                copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_whole(copy, origin.read_bytes())

@@ -1,0 +1,103 @@
+"""What the router remembers of pairs of ports between two turns: whose they are, and what became of its requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from jackd_router.core.graph import Connection, Graph
+
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 5.0
+_UNDONE_TIMES, _UNDONE_WITHIN_S = 3, 5.0
+_FIRST_TRUCE_S, _LAST_TRUCE_S = 2.0, 300.0
+
+
+@dataclass(slots=True)
+class Request:
+    """A request on its way: to connect or to disconnect, for which rule ("" for somebody who called us)."""
+
+    connect: bool
+    rule: str
+    since: float
+    done: asyncio.Future[int | None] | None = None
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class Failure:
+    """A connection that the server did not make: how often in a row, when to try again, and its code."""
+
+    times: int
+    due: float
+    code: int
+
+
+@dataclass(slots=True)
+class Quarrel:
+    """Another program that undoes what we do: when, and until when we let it have its way."""
+
+    undone: deque[float] = field(default_factory=lambda: deque(maxlen=_UNDONE_TIMES))
+    truces: int = 0
+    until: float = 0.0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Facts about pairs, valid for one run of one server. Registrations tell a port from its successor of the same name."""
+
+    owned: dict[Connection, str] = field(default_factory=dict)
+    held: dict[Connection, tuple[int, int]] = field(default_factory=dict)
+    kept: dict[Connection, tuple[int, int]] = field(default_factory=dict)
+    requests: dict[Connection, Request] = field(default_factory=dict)
+    failures: dict[Connection, Failure] = field(default_factory=dict)
+    quarrels: dict[Connection, Quarrel] = field(default_factory=dict)
+
+    def forget_ports(self, names: Iterable[str]) -> bool:
+        """Forget what was valid only as long as these ports were there; tell whether a hold was among it."""
+        gone = set(names)
+        released = False
+        for table in (self.held, self.kept, self.failures, self.quarrels):
+            for connection in [connection for connection in table if not gone.isdisjoint(connection)]:
+                del table[connection]
+                released = released or table is self.held
+        for connection in [connection for connection in self.owned if not gone.isdisjoint(connection)]:
+            del self.owned[connection]
+        return released
+
+    def fail(self, connection: Connection, code: int, now: float) -> Failure:
+        """Note that the server did not make a connection; the next attempt waits twice as long as the last one did."""
+        times = self.failures[connection].times + 1 if connection in self.failures else 1
+        due = now + min(_FIRST_RETRY_S * 2 ** min(times - 1, 10), _LAST_RETRY_S)
+        self.failures[connection] = Failure(times, due, code)
+        return self.failures[connection]
+
+    def undo(self, connection: Connection, now: float) -> bool:
+        """Note that somebody undid what we did; True when the pair is contested from now on."""
+        quarrel = self.quarrels.setdefault(connection, Quarrel())
+        quarrel.undone.append(now)
+        if len(quarrel.undone) < _UNDONE_TIMES or now - quarrel.undone[0] > _UNDONE_WITHIN_S:
+            return False
+        quarrel.until = now + min(_FIRST_TRUCE_S * 2 ** min(quarrel.truces, 10), _LAST_TRUCE_S)
+        quarrel.truces += 1
+        quarrel.undone.clear()
+        quarrel.undone.extend((now,) * (_UNDONE_TIMES - 1))  # one more is enough after a truce
+        return True
+
+    def contested(self, connection: Connection, now: float) -> bool:
+        """Tell whether a truce holds."""
+        quarrel = self.quarrels.get(connection)
+        return quarrel is not None and now < quarrel.until
+
+    def next_due(self, now: float) -> float | None:
+        """Give when the next retry or the end of a truce is due; None when nothing waits."""
+        dues = [failure.due for failure in self.failures.values()]
+        dues += [quarrel.until for quarrel in self.quarrels.values() if quarrel.until > now]
+        return min(dues, default=None)
+
+
+def registrations(graph: Graph, connection: Connection) -> tuple[int, int] | None:
+    """Give the registrations of both ports; None where one of them is not there."""
+    source, destination = (graph.ports.get(end) for end in connection)
+    return (source.registration, destination.registration) if source and destination else None

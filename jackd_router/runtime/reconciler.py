@@ -1,0 +1,477 @@
+"""The reconciler: makes the graph what the rules want. Nobody else changes connections.
+
+Level-triggered: events, reloads, calls and timers only name pairs to look at; what to do about a pair is decided from
+how things are at that moment. A turn runs inside the reader of the notifications, so that the request to connect a
+new port is on its way before anybody is told of the port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Protocol
+
+from jackd_router.core.config import Config, Manual, Rule
+from jackd_router.core.errors import Refused, ServerLost, UserError
+from jackd_router.core.graph import Connection, Graph, PortName
+from jackd_router.core.matcher import Matcher, Verdict
+from jackd_router.core.names import shown
+from jackd_router.core.plan import Deed, Step, decide_step
+from jackd_router.core.ports import check_connectable
+from jackd_router.jack_host import protocol
+from jackd_router.jack_io.host_process import Answer, HostProcess
+from jackd_router.runtime.ledger import Ledger, Quarrel, Request, registrations
+from jackd_router.runtime.mirror import Changes
+from jackd_router.runtime.state import Outcome
+
+log = logging.getLogger(__name__)
+
+QUIET_S = 0.02
+"""What would remove a connection, and the rest of a fan-out, waits until nothing has changed for so long."""
+_NEVER_QUIET_S = 0.5
+"""... but not for ever: a graph that never rests still gets its connections removed."""
+_ECHO_S = 1.0
+"""How long after the server's yes the notification may take before we look again."""
+_FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
+
+Action = tuple[str, str, PortName, PortName]
+"""(rule, "connect" | "disconnect" | "failed" | "contested", source, destination)."""
+
+
+class Audience(Protocol):
+    """Who is told what the reconciler did."""
+
+    def acted(self, action: Action) -> None:
+        """Take one thing that was done for a rule."""
+
+    def holds_changed(self) -> None:
+        """Note that held or contested pairs are other ones than before."""
+
+    def troubled(self, text: str) -> None:
+        """Note that a turn failed ("" when one worked again)."""
+
+
+class Reconciler:
+    """One loop over pairs: decide, ask the server, watch the echo."""
+
+    def __init__(self, graph: Graph, audience: Audience) -> None:
+        """Take the mirror's graph and who is told; there are no rules before `load`."""
+        self._graph, self._audience = graph, audience
+        self._loop = asyncio.get_running_loop()
+        self._config = Config()
+        self.matcher = Matcher(self._config, client_name="")
+        self.ledger = Ledger()
+        self._host: HostProcess | None = None
+        self._may_act: Callable[[], bool] = lambda: True
+        self._look_at: set[Connection] = set()
+        self._later: dict[Connection, float] = {}
+        self._cuts: dict[Connection, tuple[int, int]] = {}
+        self._changed_at = 0.0
+        self._client_changed_at: dict[str, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._retry_timer: asyncio.TimerHandle | None = None
+        self._backoff_s = 0.0
+        self._idle_waiters: set[asyncio.Future[None]] = set()
+
+    # ---- what it works with
+
+    def load(self, config: Config, matcher: Matcher) -> None:
+        """Take other rules, with their matcher fed with the ports of the graph, and look at everything."""
+        before, self._config, self.matcher = self.matcher, config, matcher
+        self._release(
+            [c for c in self.ledger.held if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)],
+        )
+        self.ledger.failures.clear()
+        self.ledger.quarrels.clear()
+        self.look_at_everything()
+
+    def may_act(self, question: Callable[[], bool]) -> None:
+        """Set what tells whether the reconciler may change anything by itself."""
+        self._may_act = question
+
+    def begin_generation(self, host: HostProcess) -> None:
+        """Work on this server from now on; the graph is complete."""
+        self._host = host
+        self.look_at_everything()
+
+    def end_generation(self) -> tuple[Connection, ...]:
+        """Forget what was valid for the server that is gone; give the holds that were lost with it."""
+        self._host = None
+        lost = tuple(self.ledger.held)
+        for request in self.ledger.requests.values():
+            if request.done and not request.done.done():
+                request.done.set_result(None)
+        self.ledger = Ledger()
+        self._look_at.clear()
+        self._later.clear()
+        self._cuts.clear()
+        self._client_changed_at.clear()
+        self._tell_idle()
+        if lost:
+            self._audience.holds_changed()
+        return lost
+
+    # ---- wake-ups
+
+    def take(self, changes: Changes) -> None:
+        """Look at what changes of the graph concern."""
+        if not changes:
+            return
+        now = self._changed_at = self._loop.time()
+        gone = []
+        for name, before, port in changes.ports:
+            if before is not None and (port is None or port.registration != before.registration):
+                gone.append(name)
+            if port is not None:
+                self.matcher.add_port(port)
+            else:
+                self.matcher.remove_port(name)
+            self._client_changed_at[name.partition(":")[0]] = now
+        if gone and self.ledger.forget_ports(gone):
+            self._audience.holds_changed()
+        for connection, connected in changes.connections:
+            self._look_at.add(connection)
+            self._note_who(connection, connected, now)
+        self.turn()
+
+    def _note_who(self, connection: Connection, connected: bool, now: float) -> None:
+        """Tell our own doing from that of somebody else."""
+        request = self.ledger.requests.get(connection)
+        if request is not None and request.connect == connected:
+            if request.answered:
+                del self.ledger.requests[connection]
+            return
+        if not connected and connection in self.ledger.owned:
+            # By hand, or only because a port goes: that shows when all is quiet.
+            del self.ledger.owned[connection]
+            ends = registrations(self._graph, connection)
+            if ends:
+                self._cuts[connection] = ends
+                self._wait(connection)
+        elif connected and connection in self.ledger.quarrels:
+            self._undone(connection, now)
+
+    def look_at(self, connections: Iterable[Connection]) -> None:
+        """Look at these pairs now."""
+        self._look_at.update(connections)
+        self.turn()
+
+    def look_at_everything(self) -> None:
+        """Look at every connection that is and every one that is wanted."""
+        self._look_at.update(self._graph.connections, self.matcher.wanted())
+        self.turn()
+
+    def tick(self) -> None:
+        """Look again at requests whose echo never came."""
+        now = self._loop.time()
+        overdue = [c for c, request in self.ledger.requests.items() if request.answered and now - request.since > _ECHO_S]
+        for connection in overdue:
+            del self.ledger.requests[connection]
+        self.look_at(overdue)
+
+    # ---- a turn
+
+    def turn(self) -> None:
+        """Look at all pairs that were named. A bug in here must not take the sound away: it is logged, and retried later."""
+        self._look_at |= self.matcher.take_changed()
+        if self._host is None or (self._backoff_s and self._retry_timer):
+            return
+        try:
+            while self._look_at:
+                self._consider(self._look_at.pop())
+        except Exception as error:
+            self._backoff_s = min(max(2 * self._backoff_s, _FIRST_BACKOFF_S), _LAST_BACKOFF_S)
+            log.exception("A turn of the reconciler failed; the next is in %g s", self._backoff_s)
+            self._audience.troubled(f"the rules could not be applied: {error!r}")
+            self._set_retry(self._loop.time() + self._backoff_s)
+            return
+        if self._backoff_s:
+            self._backoff_s = 0.0
+            self._audience.troubled("")
+        self._arm()
+        self._tell_idle()
+
+    def step_for(self, connection: Connection) -> Step:
+        """Decide about one pair as things are now."""
+        return decide_step(
+            connection,
+            self.matcher.decide(connection),
+            connected=connection in self._graph.connections,
+            owned=connection in self.ledger.owned,
+            held=connection in self.ledger.held,
+            kept=connection in self.ledger.kept,
+            unmatched=self._config.unmatched,
+        )
+
+    def _consider(self, connection: Connection) -> None:
+        decision = self.matcher.decide(connection)
+        wanted = decision.verdict is Verdict.WANTED and decision.rule is not None
+        if connection in self._graph.connections:
+            self.ledger.failures.pop(connection, None)
+            if wanted and decision.rule:
+                self.ledger.owned[connection] = decision.rule.name
+            elif decision.verdict is Verdict.LEFT:
+                self.ledger.owned.pop(connection, None)
+        if connection in self.ledger.requests or connection in self._cuts or not self._may_act():
+            return
+        step = self.step_for(connection)
+        if step.deed is Deed.NOTHING or self._must_wait(connection, step):
+            return
+        self._later.pop(connection, None)
+        self._ask(connection, step.deed is Deed.CONNECT, step.rule)
+
+    def _must_wait(self, connection: Connection, step: Step) -> bool:
+        now = self._loop.time()
+        if self.ledger.contested(connection, now):
+            self._set_retry(self.ledger.quarrels[connection].until)
+            return True
+        if step.deed is Deed.DISCONNECT:
+            since = self._later.get(connection, now)
+            if now - self._changed_at >= QUIET_S or now - since >= _NEVER_QUIET_S:
+                return False
+            self._wait(connection)
+            return True
+        if not all(end in self._graph.ports for end in connection):
+            return True
+        failure = self.ledger.failures.get(connection)
+        if failure is not None and now < failure.due:
+            self._set_retry(failure.due)
+            return True
+        if self.matcher.is_fan_out(connection) and now - self._last_change_of_clients(connection) < QUIET_S:
+            self._wait(connection)
+            return True
+        return False
+
+    def _last_change_of_clients(self, connection: Connection) -> float:
+        return max(self._client_changed_at.get(end.partition(":")[0], 0.0) for end in connection)
+
+    # ---- waiting until it is quiet
+
+    def _wait(self, connection: Connection) -> None:
+        self._later.setdefault(connection, self._loop.time())
+
+    def _arm(self) -> None:
+        if self._later and self._timer is None:
+            self._timer = self._loop.call_later(QUIET_S, self._quiet)
+
+    def _quiet(self) -> None:
+        self._timer = None
+        if self._loop.time() - self._changed_at >= QUIET_S:
+            cuts, self._cuts = self._cuts, {}
+            for connection, ends in cuts.items():
+                if registrations(self._graph, connection) == ends and connection not in self._graph.connections:
+                    self._cut_by_hand(connection)
+        self.look_at(self._later.keys() - self._cuts.keys())
+        self._later = {c: since for c, since in self._later.items() if self._still_waits(c)}
+        self._arm()
+
+    def _still_waits(self, connection: Connection) -> bool:
+        if connection in self._cuts:
+            return True
+        # An answer to a request looks again by itself, and so does the end of an inhibition.
+        if connection in self.ledger.requests or not self._may_act():
+            return False
+        return self.step_for(connection).deed is not Deed.NOTHING
+
+    def _cut_by_hand(self, connection: Connection) -> None:
+        """Hold a wanted connection that somebody cut, or, where the rule insists, make it again."""
+        decision = self.matcher.decide(connection)
+        if decision.verdict is not Verdict.WANTED or decision.rule is None:
+            return
+        if (decision.rule.manual or self._config.manual) is Manual.ENFORCE:
+            self._undone(connection, self._loop.time())
+        else:
+            self._hold(connection, "somebody cut it")
+
+    def _hold(self, connection: Connection, reason: str) -> None:
+        ends = registrations(self._graph, connection)
+        if ends is None:
+            return
+        self.ledger.held[connection] = ends
+        log.info("%s -> %s is held: %s", *map(shown, connection), reason, extra=_fields(connection, REASON=reason))
+        self._audience.holds_changed()
+
+    def _release(self, connections: Iterable[Connection]) -> bool:
+        released = [connection for connection in connections if self.ledger.held.pop(connection, None)]
+        if released:
+            self._look_at.update(released)
+            self._audience.holds_changed()
+        return bool(released)
+
+    def _undone(self, connection: Connection, now: float) -> None:
+        if not self.ledger.undo(connection, now):
+            return
+        rule = self.matcher.decide(connection).rule
+        wait = self.ledger.quarrels[connection].until - now
+        log.warning(
+            "Another program keeps undoing what rule %r does to %s -> %s; it has its way for %g s",
+            rule.name if rule else "",
+            *map(shown, connection),
+            wait,
+            extra=_fields(connection, RULE=rule.name if rule else "", REASON="contested"),
+        )
+        self._audience.acted((rule.name if rule else "", "contested", *connection))
+        self._audience.holds_changed()
+
+    def _set_retry(self, due: float) -> None:
+        if self._retry_timer is None or self._retry_timer.when() > due:
+            if self._retry_timer is not None:
+                self._retry_timer.cancel()
+            self._retry_timer = self._loop.call_at(due, self._retry)
+
+    def _retry(self) -> None:
+        self._retry_timer = None
+        self.look_at({*self.ledger.failures, *self.ledger.quarrels})
+        due = self.ledger.next_due(self._loop.time())
+        if due is not None:
+            self._set_retry(due)
+
+    # ---- the server
+
+    def _ask(self, connection: Connection, connect: bool, rule: str) -> Request:
+        assert self._host is not None
+        request = self.ledger.requests[connection] = Request(connect, rule, self._loop.time())
+        operation = protocol.CONNECT if connect else protocol.DISCONNECT
+        names = (end.encode("utf-8", "surrogateescape") for end in connection)
+        self._host.submit(lambda answer: self._answered(connection, request, answer), operation, *names)
+        return request
+
+    def _answered(self, connection: Connection, request: Request, answer: Answer | None) -> None:
+        if self.ledger.requests.get(connection) is not request:
+            self._tell(request, None if answer is None else answer[1])  # of a generation that is over
+            return
+        code = None if answer is None else int(answer[1])
+        done = code == 0 or (code == errno.EEXIST and request.connect)
+        if done and (connection in self._graph.connections) != request.connect:
+            request.answered, request.since = True, self._loop.time()  # the echo comes
+        else:
+            del self.ledger.requests[connection]
+        if code is not None:
+            self._note_result(connection, request, code, done)
+        self._tell(request, code)
+        self.look_at((connection,))
+
+    @staticmethod
+    def _tell(request: Request, code: int | None) -> None:
+        if request.done and not request.done.done():
+            request.done.set_result(code)
+
+    def _note_result(self, connection: Connection, request: Request, code: int, done: bool) -> None:
+        verb = "connect" if request.connect else "disconnect"
+        if done:
+            if not request.connect:
+                self.ledger.owned.pop(connection, None)
+                if request.rule:
+                    self.ledger.quarrels.setdefault(connection, Quarrel())  # to notice who makes it again
+            if request.rule:
+                log.info(
+                    "%s %s -> %s for rule %r",
+                    "Connected" if request.connect else "Disconnected",
+                    *map(shown, connection),
+                    request.rule,
+                    extra=_fields(connection, RULE=request.rule),
+                )
+                self._audience.acted((request.rule, verb, *connection))
+        elif registrations(self._graph, connection) is not None:
+            failure = self.ledger.fail(connection, code, self._loop.time())
+            if failure.times == 1:
+                log.warning(
+                    "JACK did not %s %s -> %s (code %d)", verb, *map(shown, connection), code, extra=_fields(connection)
+                )
+                self._audience.acted((request.rule, "failed", *connection))
+
+    # ---- what people ask for
+
+    async def connect(self, connection: Connection, *, hold: bool) -> Outcome:
+        """Connect for somebody who called us; raise UserError, Refused or ServerLost."""
+        check_connectable(self._graph, connection)
+        decision = self.matcher.decide(connection)
+        if decision.verdict is Verdict.FORBIDDEN and decision.rule and not hold:
+            raise Refused(
+                f"rule {decision.rule.name!r} ({decision.rule.origin}) forbids {shown(connection.source)} -> "
+                f"{shown(connection.destination)}; the option hold overrides it"
+            )
+        self._release((connection,))
+        ends = registrations(self._graph, connection)
+        if hold and ends:
+            self.ledger.kept[connection] = ends
+        if connection in self._graph.connections:
+            return Outcome.ALREADY_CONNECTED
+        code = await self._ask_for_caller(connection, connect=True)
+        if code == errno.EEXIST:
+            return Outcome.ALREADY_CONNECTED
+        if code:
+            self.ledger.kept.pop(connection, None)
+            check_connectable(self._graph, connection)
+            raise Refused(f"JACK did not connect {shown(connection.source)} -> {shown(connection.destination)} (code {code})")
+        return Outcome.CONNECTED
+
+    async def disconnect(self, connection: Connection, *, hold: bool) -> Outcome:
+        """Disconnect for somebody who called us: a rule that wants the pair is held, unless it insists."""
+        check_connectable(self._graph, connection)
+        rule = self.matcher.decide(connection).rule
+        wanted = self.matcher.decide(connection).verdict is Verdict.WANTED
+        insists = rule is not None and (rule.manual or self._config.manual) is Manual.ENFORCE
+        self.ledger.kept.pop(connection, None)
+        if hold or (wanted and not insists):
+            self._hold(connection, "it was disconnected by hand")
+        if connection not in self._graph.connections and connection not in self.ledger.requests:
+            return Outcome.NOT_CONNECTED
+        code = await self._ask_for_caller(connection, connect=False)
+        if code and connection in self._graph.connections:
+            raise Refused(f"JACK did not disconnect {shown(connection.source)} -> {shown(connection.destination)} (code {code})")
+        return Outcome.DISCONNECTED
+
+    async def _ask_for_caller(self, connection: Connection, *, connect: bool) -> int:
+        if self._host is None:
+            raise ServerLost("there is no JACK server")
+        earlier = self.ledger.requests.pop(connection, None)
+        if earlier is not None:
+            self._tell(earlier, None)
+        self._cuts.pop(connection, None)
+        request = self._ask(connection, connect, "")
+        request.done = self._loop.create_future()
+        code = await asyncio.wait_for(request.done, 2.0) if request.done else None
+        if code is None:
+            raise ServerLost("the JACK server went away")
+        return code
+
+    def release(self, connection: Connection) -> bool:
+        """Let the rules decide again about a pair that is held; tell whether it was."""
+        released = self._release((connection,))
+        self.turn()
+        return released
+
+    async def reapply(self) -> None:
+        """Release everything that is held or contested, look at everything, and wait until it is done."""
+        self._release(list(self.ledger.held))
+        self.ledger.failures.clear()
+        self.ledger.quarrels.clear()
+        self.look_at_everything()
+        await self.idle()
+
+    async def idle(self) -> None:
+        """Wait until no request is on its way and nothing waits for quiet."""
+        while self._host is not None and (self.ledger.requests or self._later):
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._idle_waiters.add(future)
+            await future
+
+    def _tell_idle(self) -> None:
+        if not self.ledger.requests and not self._later or self._host is None:
+            waiters, self._idle_waiters = self._idle_waiters, set()
+            for future in waiters:
+                if not future.done():
+                    future.set_result(None)
+
+
+def _same_rule(one: Rule | None, other: Rule | None) -> bool:
+    """Tell whether two rules say the same, wherever they stand in the file."""
+    return one == other or (one is not None and other is not None and replace(one, origin=other.origin) == other)
+
+
+def _fields(connection: Connection, **more: str) -> dict[str, str]:
+    return {"JACK_SOURCE": shown(connection.source), "JACK_DESTINATION": shown(connection.destination), **more}

@@ -1,0 +1,164 @@
+"""The way of what the server tells: host -> mirror -> reconciler -> publisher. The order of these is the speed of the router."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from jackd_router.core.names import shown
+from jackd_router.jack_host import protocol
+from jackd_router.jack_io.host_process import Answer, HostProcess
+from jackd_router.runtime.buses import Buses
+from jackd_router.runtime.lifecycle import ServerKeeper
+from jackd_router.runtime.mirror import Mirror
+from jackd_router.runtime.publisher import Publisher
+from jackd_router.runtime.reconciler import Reconciler
+from jackd_router.runtime.state import ServerState
+from jackd_router.service.journal import Event
+
+log = logging.getLogger(__name__)
+
+_VERIFY_S = 60.0
+_CALM_S = 5.0
+
+
+class ServerEvents:
+    """Follows the keeper of the server through all generations."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        reconciler: Reconciler,
+        buses: Buses,
+        publisher: Publisher,
+        on_server_changed: Callable[[ServerState, ServerState], None],
+        on_client_name: Callable[[str], None],
+    ) -> None:
+        """Take the parts, and what to call when the server's state or our name there is another one."""
+        self._mirror, self._reconciler, self._buses, self._publisher = mirror, reconciler, buses, publisher
+        self._on_server_changed, self._on_client_name = on_server_changed, on_client_name
+        self._loop = asyncio.get_running_loop()
+        self.keeper: ServerKeeper
+        self._changed_at = self._verified_at = 0.0
+
+    # ---- a server came
+
+    def opening(self, host: HostProcess) -> tuple[tuple[tuple[bytes, bool], ...], tuple[Any, ...]]:
+        """Give our ports and their plan, so that sound passes from the first cycle on; queue events until `opened`."""
+        self._mirror.begin_load()
+        plan = self._buses.begin_generation(host.memory)
+        return self._buses.ports(), plan
+
+    def graph_part(self, kind: str, rows: tuple[Any, ...]) -> None:
+        """Collect a part of the graph."""
+        self._mirror.collect(kind, rows)
+
+    def opened(self, host: HostProcess) -> None:
+        """Work on the complete graph: everything that the rules want is asked for before anybody is told."""
+        state = self.keeper.state
+        log.info(
+            "Connected to the JACK server %r as client %r: %d Hz, %d frames",
+            state.server_name,
+            state.client_name,
+            state.sample_rate_hz,
+            state.buffer_size_frames,
+            extra={"MESSAGE_ID": Event.SERVER_CAME},
+        )
+        self._on_client_name(state.client_name)
+        self._mirror.fold(host.take_events())
+        changes = self._mirror.finish_load()
+        self._reconciler.take(changes)
+        self._reconciler.begin_generation(host)
+        self._publisher.graph(changes)
+        self._changed_at = self._verified_at = self._loop.time()
+        if self._buses.set_sample_rate(state.sample_rate_hz):
+            host.submit(lambda _answer: None, protocol.PLAN, self._buses.plan())
+
+    # ---- something changed
+
+    def woken(self, host: HostProcess) -> None:
+        """Fold the notifications and let the rules answer."""
+        changes = self._mirror.fold(host.take_events())
+        self._reconciler.take(changes)
+        if changes:
+            self._changed_at = self._loop.time()
+            self._publisher.graph(changes)
+        self._read_settings(host)
+        if changes.shut_down is not None:
+            self.keeper.client_shut_down(f"the server shut us down: {changes.shut_down}")
+        elif host.memory.take_overflow():
+            log.warning("Notifications of the server were lost in a burst: reading the graph anew")
+            self._read_anew(host)
+
+    def _read_settings(self, host: HostProcess) -> None:
+        memory, state = host.memory, self.keeper.state
+        if state.connected_usec == 0:
+            return
+        self.keeper.publish(
+            replace(
+                state,
+                buffer_size_frames=memory.buffer_size_frames or state.buffer_size_frames,
+                sample_rate_hz=memory.sample_rate_hz or state.sample_rate_hz,
+                freewheeling=memory.freewheeling,
+            )
+        )
+
+    def ticked(self, host: HostProcess) -> None:
+        """Count xruns, look for echoes that never came, and verify the mirror in quiet moments."""
+        xruns, last_usec = host.memory.xruns
+        self.keeper.publish(replace(self.keeper.state, xrun_count=xruns - self.xruns_before, last_xrun_usec=last_usec))
+        self._reconciler.tick()
+        now = self._loop.time()
+        if now - self._verified_at > _VERIFY_S and now - self._changed_at > _CALM_S:
+            self._read_anew(host)
+
+    xruns_before = 0
+    """Xruns of this generation that were there when the count was reset."""
+
+    def reset_xruns(self) -> None:
+        """Count xruns from now on."""
+        if self.keeper.host is not None:
+            self.xruns_before = self.keeper.host.memory.xruns[0]
+            self.keeper.publish(replace(self.keeper.state, xrun_count=0, last_xrun_usec=0))
+
+    def _read_anew(self, host: HostProcess) -> None:
+        """Read the whole graph beside the events; they queue meanwhile, so that nothing falls between the two."""
+        if self._mirror.loading:
+            return
+        self._verified_at = self._loop.time()
+        self._mirror.begin_load()
+        host.submit(lambda answer: self._read(host, answer), protocol.READ_GRAPH)
+
+    def _read(self, host: HostProcess, answer: Answer | None) -> None:
+        if answer is None or self.keeper.host is not host:
+            return  # the generation is over, and with it the mirror
+        changes = self._mirror.finish_load()
+        if changes:
+            log.warning("The mirror of the graph was wrong in %d places; mended", len(changes.ports) + len(changes.connections))
+        self._reconciler.take(changes)
+        self._publisher.graph(changes)
+
+    # ---- the server went
+
+    def lost(self, reason: str) -> None:
+        """Empty the graph and forget what was valid for this server only; rules, profiles and gains stay."""
+        log.warning("Lost the JACK server: %s", reason, extra={"MESSAGE_ID": Event.SERVER_WENT, "REASON": reason})
+        for source, destination in self._reconciler.end_generation():
+            log.warning(
+                "The hold on %s -> %s was lost with the server: the rules decide again",
+                shown(source),
+                shown(destination),
+                extra={"JACK_SOURCE": shown(source), "JACK_DESTINATION": shown(destination), "MESSAGE_ID": Event.HELD},
+            )
+        self._buses.end_generation()
+        self.xruns_before = 0
+        changes = self._mirror.clear()
+        self._reconciler.take(changes)
+        self._publisher.graph(changes)
+
+    def server_changed(self, before: ServerState, now: ServerState) -> None:
+        """Pass the server's state on."""
+        self._on_server_changed(before, now)

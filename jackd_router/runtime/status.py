@@ -1,0 +1,53 @@
+"""How the daemon is, in one word and one line for people: D-Bus, the service manager and the command line show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jackd_router.core.errors import Problem, Severity
+from jackd_router.runtime.state import Health, ServerPhase, ServerState, Status
+
+
+def describe(
+    server: ServerState,
+    config_valid: bool,
+    problems: Sequence[Problem],
+    trouble: str,
+    inhibitors: Sequence[tuple[int, str, str, str]],
+    rules_enabled: bool,
+) -> Status:
+    """Give the status; what a person should act on comes first and makes it worse than "ok"."""
+    parts = []
+    health = Health.OK
+    if not config_valid:
+        errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        parts.append(f"the configuration was refused, the last good one is in force: {errors[0] if errors else ''}{more}")
+        health = Health.ERROR
+    if trouble:
+        parts.append(trouble)
+        health = max(health, Health.DEGRADED, key=list(Health).index)
+    if server.phase is ServerPhase.UNRESPONSIVE or server.retry_count:
+        health = max(health, Health.DEGRADED, key=list(Health).index)
+    parts.append(_server(server))
+    if not rules_enabled:
+        parts.append("rules are switched off")
+    if inhibitors:
+        parts.append(f"rules are stopped by {', '.join(who for _, _, who, _ in inhibitors)}")
+    return Status(health, "; ".join(parts))
+
+
+def _server(server: ServerState) -> str:
+    match server.phase:
+        case ServerPhase.CONNECTED:
+            return (
+                f"connected to JACK server {server.server_name!r} as {server.client_name!r}: "
+                f"{server.sample_rate_hz} Hz, {server.buffer_size_frames} frames"
+            )
+        case ServerPhase.UNRESPONSIVE:
+            return f"JACK server {server.server_name!r} does not answer: {server.last_error}"
+        case ServerPhase.DISCONNECTED:
+            return "stopping"
+        case ServerPhase.CONNECTING:
+            reason = f" (last attempt: {server.last_error})" if server.last_error else ""
+            return f"waiting for JACK server {server.server_name!r}{reason}"
