@@ -6,7 +6,6 @@ Forbidden and left pairs are never listed, only looked up; so `*` to `*` costs n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
@@ -129,13 +128,17 @@ class Matcher:
     def wanted(self) -> dict[Connection, Rule]:
         """Give every wanted pair with the rule that decided so."""
         self._settle()
-        decisions = ((connection, self.decide(connection)) for connection in self._choosers)
-        return {connection: rule for connection, (verdict, rule) in map(_unpack, decisions) if rule and verdict is Verdict.WANTED}
+        decisions = {connection: self.decide(connection) for connection in self._choosers}
+        return {
+            connection: decision.rule
+            for connection, decision in decisions.items()
+            if decision.rule is not None and decision.verdict is Verdict.WANTED
+        }
 
     def is_fan_out(self, connection: Connection) -> bool:
         """Whether every rule that chose the pair did so only as the rest of a fan-out."""
         self._settle()
-        rests = self._choosers.get(connection)
+        rests = self._choosers.get(connection, {})
         return bool(rests) and all(rests.values())
 
     def chosen_by(self, rule_name: str) -> frozenset[Connection]:
@@ -167,7 +170,7 @@ class Matcher:
             return Speaker(rule, Role.DISABLED)
         if rule.action is not Action.CONNECT or rank in self._choosers.get(connection, ()):
             return Speaker(rule, Role.SPEAKS)
-        clients = {end.partition(":")[0] for end in connection}
+        clients = _clients(connection)
         if len(clients) == 1 and not rule.same_client:
             return Speaker(rule, Role.SAME_CLIENT)
         around = self.chosen_at(connection.source) | self.chosen_at(connection.destination)
@@ -250,16 +253,14 @@ class Matcher:
         if ends is None:
             return None
         fewer = min((end.keys for end in ends), key=len)
-        ranks = (rank for rank in fewer if rank < before and self._enabled[rank] and self.rules[rank].action is not Action.CONNECT)
+        ranks = (
+            rank for rank in fewer if rank < before and self._enabled[rank] and self.rules[rank].action is not Action.CONNECT
+        )
         return min((rank for rank in ranks if self._membership.covers(rank, *ends)), default=None)
 
 
 def _clients(connection: Connection) -> set[str]:
     return {end.partition(":")[0] for end in connection}
-
-
-def _unpack(item: tuple[Connection, Decision]) -> tuple[Connection, tuple[Verdict, Rule | None]]:
-    return item[0], (item[1].verdict, item[1].rule)
 
 
 def _verdict(action: Action) -> Verdict:
@@ -272,10 +273,3 @@ def _verdict(action: Action) -> Verdict:
             return Verdict.LEFT
         case _:
             assert_never(action)
-
-
-def iterate_unmet(matcher: Matcher) -> Iterator[str]:
-    """Give the name of each connect rule that is on and chooses nothing now."""
-    for rule in matcher.rules:
-        if rule.action is Action.CONNECT and matcher.is_enabled(rule.name) and not matcher.chosen_by(rule.name):
-            yield rule.name

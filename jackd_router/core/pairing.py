@@ -21,7 +21,7 @@ _CHANNEL = re.compile(
 
 
 def channel_of(port: PortName) -> str | None:
-    """Give the channel that the end of the short name stands for: `output_FL`, `left` and `L` are all FL; None for plain numbers."""
+    """Give the channel that the end of the short name stands for (`output_FL`, `left`, `L`: FL); None where it names none."""
     found = _CHANNEL.search(port.partition(":")[2])
     if found is None or found.lastgroup is None:
         return None

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from jackd_router.core.errors import UserError
 from jackd_router.core.graph import PortType
 from jackd_router.core.names import nearest, parse_shown
+from jackd_router.core.patterns import Form, Pattern, references
 from jackd_router.core.reading import Table, found
-from jackd_router.core.selectors import BusPorts, BusSelector, Form, Pattern, PortSelector, Selector, Selectors, references
+from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors
 from jackd_router.core.vocabulary import NOT_YET, not_yet
 
 _FORMS = 'a string "client:port", a "/regular expression/", a table, or a list of these'

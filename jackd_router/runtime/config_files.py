@@ -66,13 +66,13 @@ def _read_all(path: Path) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
 def _drop_ins(path: Path, problems: list[Problem]) -> list[Path]:
     directory = drop_in_directory(path)
     try:
-        names = sorted(name for name in os.listdir(directory) if name.endswith(".toml") and not name.startswith("."))
+        # Names with a dot in front are what editors keep beside a file while it is open.
+        return sorted(file for file in directory.iterdir() if file.suffix == ".toml" and not file.name.startswith("."))
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         problems.append(_unreadable(directory, error))
         return []
-    return [directory / name for name in names]
 
 
 def _read(path: Path) -> Document:
