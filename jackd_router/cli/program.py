@@ -27,8 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandFailed as failure:
         note(str(failure))
         code = failure.code
-    except (RouterError, OSError) as error:
+    except RouterError as error:
         note(str(error))
+        code = Exit.REFUSED
+    except OSError as error:
+        note(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         code = Exit.REFUSED
     return _flushed(code)
 

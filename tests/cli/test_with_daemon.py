@@ -1,0 +1,266 @@
+"""The commands against the real daemon on a real JACK server."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import StartClient, StartRouter
+from tests.support.eventually import eventually
+from tests.support.jack_server import JackServer
+from tests.support.router_process import RouterProcess
+
+# The file is not watched: what a reload does is to be seen before, and only after, it is asked for.
+RULES = """\
+[daemon]
+watch = false
+
+[[rule]]
+name = "no microphone"
+action = "forbid"
+from = "mic:*"
+to = "system:playback_*"
+
+[[rule]]
+name = "to speakers"
+from = "synth:*"
+to = "system:playback_*"
+
+[[bus]]
+name = "main"
+channels = ["L", "R"]
+gain = -6.0
+"""
+WANTED = [
+    {"source": "synth:out_1", "destination": "system:playback_1"},
+    {"source": "synth:out_2", "destination": "system:playback_2"},
+]
+
+
+def asked(router: RouterProcess, *arguments: str, code: int = 0) -> str:
+    """Run a command that must end with this code, and give what it said: stdout where it worked, else its stderr."""
+    done = router.cli(*arguments)
+    assert done.returncode == code, done
+    assert "Traceback" not in done.stderr
+    if code == 0:
+        assert done.stderr == ""
+        return done.stdout
+    return done.stderr
+
+
+def told(router: RouterProcess, *arguments: str, code: int = 0) -> Any:
+    """Run a command with --json, and give the JSON."""
+    done = router.cli(*arguments, "--json")
+    assert done.returncode == code, done
+    return json.loads(done.stdout)
+
+
+def is_connected(router: RouterProcess) -> bool:
+    """Whether the daemon has a server."""
+    return router.cli("status").returncode == 0
+
+
+@pytest.fixture
+def router(running_server: JackServer, start_client: StartClient, start_router: StartRouter) -> RouterProcess:
+    """Give a daemon that has made the connections which its rules want."""
+    start_client("synth", outputs=["out_1", "out_2"])
+    start_client("mic", outputs=["out"])
+    router = start_router(RULES)
+    eventually(lambda: told(router, "connections", "synth:*") == WANTED)
+    return router
+
+
+def test_without_a_server(start_router: StartRouter) -> None:
+    router = start_router(RULES)
+    done = router.cli("status")
+    assert (done.returncode, done.stderr) == (4, "")
+    assert "connecting" in done.stdout
+    assert told(router, "status", code=4)["server_state"] == "connecting"
+    for command in (["ports"], ["connections"], ["graph"], ["connect", "a:b", "c:d"], ["disconnect", "a:b", "c:d"]):
+        (line,) = asked(router, *command, code=4).splitlines()
+        assert line.startswith("jackd-router: ")
+    assert told(router, "ports", code=4) == []
+    assert [rule["name"] for rule in told(router, "rules")] == ["no microphone", "to speakers"]
+    (bus,) = told(router, "bus")
+    assert (bus["name"], bus["gain"], bus["active"]) == ("main", -6.0, False)
+    assert "no server" in asked(router, "bus")
+
+
+def test_status(router: RouterProcess) -> None:
+    status = told(router, "status")
+    assert status["server_state"] == "connected"
+    assert (status["sample_rate"], status["buffer_size"]) == (48_000, 256)
+    assert (status["rules"], status["buses"], status["held"]) == (2, 1, 0)
+    assert status["config_path"] == str(router.config_path)
+    assert status["config_valid"] is True
+    assert "48000 Hz" in asked(router, "status")
+
+
+def test_ports(router: RouterProcess) -> None:
+    (port,) = told(router, "ports", "system:capture_1")
+    assert port | {"aliases": None} == {
+        "name": "system:capture_1",
+        "direction": "output",
+        "type": "audio",
+        "physical": True,
+        "terminal": True,
+        "aliases": None,
+    }
+    assert [port["name"] for port in told(router, "ports", "synth")] == ["synth:out_1", "synth:out_2"]
+    assert told(router, "ports", "synth", "--input") == []
+    assert told(router, "ports", "--type", "midi") == []
+    inputs = {port["name"] for port in told(router, "ports", "--input", "--type", "audio")}
+    assert inputs == {"system:playback_1", "system:playback_2", "router:main_in_L", "router:main_in_R"}
+    heading, *rows = asked(router, "ports", "synth:*").splitlines()
+    assert heading.split() == ["PORT", "DIRECTION", "TYPE", "PHYSICAL", "ALIASES"]
+    assert rows[0].split() == ["synth:out_1", "output", "audio"]
+
+
+def test_the_whole_graph(router: RouterProcess) -> None:
+    graph = told(router, "graph")
+    assert sorted(graph["connections"], key=str) == sorted(WANTED, key=str)
+    assert {"mic:out", "synth:out_1", "system:playback_1"} < {port["name"] for port in graph["ports"]}
+    lines = asked(router, "graph").splitlines()
+    assert lines[lines.index("synth") + 1 :][:2] == ["    out_1  (audio output)", "        -> system:playback_1"]
+
+
+def test_explain(router: RouterProcess) -> None:
+    explained = told(router, "explain", "synth:out_1", "system:playback_1")
+    assert explained["state"] == "connected"
+    assert [step["rule"] for step in explained["steps"]] == ["to speakers"]
+    assert told(router, "explain", "mic:out", "system:playback_1")["state"] == "forbidden"
+    text = asked(router, "explain", "mic:out", "system:playback_1")
+    assert text.startswith("mic:out -> system:playback_1: forbidden\n")
+    assert "no microphone" in text
+    peers = {peer["peer"]: (peer["state"], peer["rule"]) for peer in told(router, "explain", "synth:out_1")}
+    assert peers["system:playback_1"] == ("connected", "to speakers")
+
+
+def test_connect_and_disconnect(router: RouterProcess) -> None:
+    pair = ("synth:out_1", "system:playback_2")
+    assert asked(router, "connect", *pair) == "connected: synth:out_1 -> system:playback_2\n"
+    assert asked(router, "connect", *pair) == "already-connected: synth:out_1 -> system:playback_2\n"
+    assert asked(router, "disconnect", *pair) == "disconnected: synth:out_1 -> system:playback_2\n"
+    assert asked(router, "disconnect", *pair) == "not-connected: synth:out_1 -> system:playback_2\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "culprit"),
+    [
+        ("synth:out_9", "system:playback_1", "synth:out_9"),
+        ("synth:out_1", "system:playback_9", "system:playback_9"),
+        ("synth:out_1", "mic:out", "mic:out"),
+        ("mic:out", "system:playback_1", "no microphone"),
+    ],
+)
+def test_what_cannot_be_connected_is_named(router: RouterProcess, source: str, destination: str, culprit: str) -> None:
+    (line,) = asked(router, "connect", source, destination, code=1).splitlines()
+    assert line.startswith("jackd-router: ")
+    assert culprit in line
+
+
+def test_a_hold_stands_against_a_rule(router: RouterProcess) -> None:
+    assert asked(router, "connect", "mic:out", "system:playback_1", "--hold").startswith("connected: ")
+    assert told(router, "connections", "mic:*") == [{"source": "mic:out", "destination": "system:playback_1"}]
+
+
+def test_cut_by_hand_until_released(router: RouterProcess) -> None:
+    pair = ("synth:out_1", "system:playback_1")
+    asked(router, "disconnect", *pair)
+    assert told(router, "explain", *pair)["state"] == "held"
+    assert asked(router, "release", *pair) == "released: synth:out_1 -> system:playback_1\n"
+    eventually(lambda: told(router, "connections", "synth:*") == WANTED)
+    assert asked(router, "release", *pair) == "not-held: synth:out_1 -> system:playback_1\n"
+
+
+def test_reapply(router: RouterProcess) -> None:
+    asked(router, "disconnect", "synth:out_2", "system:playback_2")
+    assert told(router, "reapply", "--dry-run")["connect"] == WANTED[1:]
+    assert asked(router, "reapply", "--dry-run") == "+ synth:out_2 -> system:playback_2\n"
+    assert told(router, "connections", "synth:*") == WANTED[:1]
+    assert told(router, "reapply")["connect"] == WANTED[1:]
+    assert told(router, "connections", "synth:*") == WANTED
+    assert asked(router, "reapply") == "no connection changed\n"
+
+
+def test_rules_on_and_off(router: RouterProcess) -> None:
+    names = [rule["name"] for rule in told(router, "rules")]
+    assert names == ["no microphone", "to speakers"]
+    assert asked(router, "rules", "disable", "to speakers") == "disabled: to speakers\n"
+    eventually(lambda: told(router, "connections", "synth:*") == [])
+    assert [rule["enabled"] for rule in told(router, "rules")] == [True, False]
+    assert asked(router, "rules", "enable", "to speakers") == "enabled: to speakers\n"
+    eventually(lambda: told(router, "connections", "synth:*") == WANTED)
+    assert "to speaker" in asked(router, "rules", "disable", "to speaker", code=1)
+
+
+def test_reload(router: RouterProcess) -> None:
+    assert asked(router, "reload") == "no connection changed\n"
+    router.write_config(RULES.replace("synth:*", "synth:out_1"))
+    wanted_now = [
+        {"source": "synth:out_1", "destination": "system:playback_1"},
+        {"source": "synth:out_1", "destination": "system:playback_2"},
+    ]
+    planned = told(router, "reload", "--dry-run")
+    assert (planned["connect"], planned["disconnect"]) == (wanted_now[1:], WANTED[1:])
+    assert told(router, "connections", "synth:*") == WANTED
+    asked(router, "reload")
+    eventually(lambda: told(router, "connections", "synth:*") == wanted_now)
+
+
+def test_a_reload_with_mistakes_changes_nothing(router: RouterProcess) -> None:
+    router.write_config(RULES.replace("to =", "ot =") + "volume = 3\n")
+    for command in (["reload"], ["reload", "--dry-run"], ["plan"]):
+        problems = [line for line in asked(router, *command, code=1).splitlines() if not line.startswith("jackd-router: ")]
+        assert len(problems) >= 3, problems
+        assert all(line.startswith(f"{router.config_path}:") for line in problems)
+    assert told(router, "connections", "synth:*") == WANTED
+
+
+def test_plan_of_another_file(router: RouterProcess, tmp_path: Path) -> None:
+    file = tmp_path / "other.toml"
+    file.write_text('[[rule]]\nname = "lonely"\nfrom = "nobody:*"\nto = "system:*"\n')
+    relative = os.path.relpath(file)  # to our working directory, not to that of the daemon
+    planned = told(router, "plan", relative)
+    assert sorted(planned["disconnect"], key=str) == sorted(WANTED, key=str)
+    assert planned["unmet"] == ["lonely"]
+    assert "- synth:out_1 -> system:playback_1\n" in asked(router, "plan", relative)
+    assert told(router, "connections", "synth:*") == WANTED
+
+
+def test_buses(router: RouterProcess) -> None:
+    asked(router, "bus", "main", "--gain", "-12.5", "--mute")
+    (bus,) = told(router, "bus")
+    assert (bus["gain"], bus["mute"], bus["active"]) == (-12.5, True, True)
+    assert bus["inputs"] == ["router:main_in_L", "router:main_in_R"]
+    asked(router, "bus", "main", "--gain=3", "--unmute")
+    (bus,) = told(router, "bus", "main")
+    assert (bus["gain"], bus["mute"]) == (3.0, False)
+    assert asked(router, "bus").splitlines()[1].split() == ["main", "audio", "2", "in,", "2", "out", "+3.0", "dB"]
+    assert "1000000000" in asked(router, "bus", "main", "--gain", "1e9", code=1).replace(",", "").replace("_", "")
+    assert "mian" in asked(router, "bus", "mian", "--mute", code=1)
+    assert "mian" in asked(router, "bus", "mian", code=1)
+
+
+def test_levels_once(router: RouterProcess) -> None:
+    levels = told(router, "bus", "--meters")
+    assert [level["port"] for level in levels["main"]] == [
+        "router:main_in_L",
+        "router:main_in_R",
+        "router:main_out_L",
+        "router:main_out_R",
+    ]
+    assert all(level["peak"] == -200.0 for level in levels["main"])
+    assert asked(router, "bus", "--meters").splitlines()[1].split() == ["main", "router:main_in_L", "-200.0", "-200.0"]
+
+
+def test_a_server_that_dies(router: RouterProcess, jack_server: JackServer) -> None:
+    jack_server.kill()
+    eventually(lambda: router.cli("status").returncode == 4)
+    jack_server.start()
+    eventually(lambda: is_connected(router))
+    assert "connected" in asked(router, "status")
