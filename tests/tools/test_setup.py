@@ -1,0 +1,39 @@
+"""What the set-up script says where it cannot go on."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SETUP = Path(__file__).parents[2] / "tools/setup"
+BASICS = ("sh", "cat", "dirname", "env", "id", "python3", "sort", "tr", "gcc", "pkg-config")
+
+
+@pytest.fixture
+def foreign_path(tmp_path: Path) -> str:
+    """Give a PATH as of a distribution without apt-get, and without a JACK server."""
+    for name in BASICS:
+        found = next(folder / name for folder in (Path("/usr/bin"), Path("/bin")) if (folder / name).exists())
+        (tmp_path / name).symlink_to(found)
+    return str(tmp_path)
+
+
+def _setup(path: str, python: str = "python3") -> subprocess.CompletedProcess[str]:
+    env = {"PATH": path, "PYTHON": python}
+    return subprocess.run(["/bin/sh", SETUP], env=env, capture_output=True, text=True, check=False)
+
+
+def test_names_the_packages_where_there_is_no_apt(foreign_path: str) -> None:
+    done = _setup(foreign_path)
+    assert done.returncode == 1
+    first = done.stderr.splitlines()[0]
+    assert first.startswith("setup: missing, by the names of Debian's packages: ")
+    assert {"dbus", "dbus-broker", "jackd2", "systemd", "util-linux"} <= set(first.split())
+    assert "gcc" not in first.split()
+
+
+def test_packages_of_another_python_have_its_name(foreign_path: str) -> None:
+    first = _setup(foreign_path, "python3.99").stderr.splitlines()[0]
+    assert {"python3.99", "python3.99-dev", "python3.99-venv"} <= set(first.split())
