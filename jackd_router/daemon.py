@@ -125,10 +125,13 @@ class Daemon(Listener):
 def main(config_path: Path | None, *, log_level: str = "info") -> int:
     """Run the daemon in the foreground and give its exit code."""
     start_logging(getattr(logging, log_level.upper()))
+    refused: list[str] = []
     try:
         asyncio.run(_run(config_path or default_path()))
     except* NameTaken as errors:
-        print(f"jackd-router: {errors.exceptions[0]}", file=sys.stderr)
+        refused += map(str, errors.exceptions)
+    if refused:
+        print(f"jackd-router: {refused[0]}", file=sys.stderr)
         return EXIT_REFUSED
     log.info("Stopped", extra={"MESSAGE_ID": Event.STOPPED})
     return 0

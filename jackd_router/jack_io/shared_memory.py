@@ -14,7 +14,10 @@ from jackd_router.jack_host import memory
 from jackd_router.jack_host.kernel import library
 from jackd_router.jack_host.memory import Shared
 
-_RECORD = np.dtype(memory.Record)
+# By hand: of a ctypes text numpy would make an array of single bytes. An S field gives its bytes up to the zeros.
+_RECORD = np.dtype(
+    [("event", "u4"), ("a", "u4"), ("b", "u4"), ("on", "i4"), ("flags", "u8"), ("usec", "u8"), ("type", "S32"), ("name", "S384")]
+)
 _LEVEL = np.dtype(memory.Level)
 _WINDOW = np.dtype(memory.Window)
 

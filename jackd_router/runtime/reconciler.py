@@ -200,28 +200,32 @@ class Reconciler:
             connection,
             self.matcher.decide(connection),
             connected=connection in self._graph.connections,
-            owned=connection in self.ledger.owned,
+            owned=self.ledger.owned.get(connection, ""),
             held=connection in self.ledger.held,
             kept=connection in self.ledger.kept,
             unmatched=self._config.unmatched,
         )
 
     def _consider(self, connection: Connection) -> None:
-        decision = self.matcher.decide(connection)
-        wanted = decision.verdict is Verdict.WANTED and decision.rule is not None
+        step = self.step_for(connection)
         if connection in self._graph.connections:
             self.ledger.failures.pop(connection, None)
-            if wanted and decision.rule:
-                self.ledger.owned[connection] = decision.rule.name
-            elif decision.verdict is Verdict.LEFT:
-                self.ledger.owned.pop(connection, None)
+        if step.deed is Deed.NOTHING:
+            self._note_owner(step)
+            return
         if connection in self.ledger.requests or connection in self._cuts or not self._may_act():
             return
-        step = self.step_for(connection)
-        if step.deed is Deed.NOTHING or self._must_wait(connection, step):
+        if self._must_wait(connection, step):
             return
         self._later.pop(connection, None)
         self._ask(connection, step.deed is Deed.CONNECT, step.rule)
+
+    def _note_owner(self, step: Step) -> None:
+        """Adopt a connection that a rule wants, whoever made it, and let go of one that is nobody's business now."""
+        if step.owner:
+            self.ledger.owned[step.connection] = step.owner
+        else:
+            self.ledger.owned.pop(step.connection, None)
 
     def _must_wait(self, connection: Connection, step: Step) -> bool:
         now = self._loop.time()

@@ -17,7 +17,7 @@ from jackd_router.core.explain import Explanation, Facts, explain
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.matcher import Matcher
 from jackd_router.core.names import nearest
-from jackd_router.core.plan import Deed, plan
+from jackd_router.core.plan import Deed, plan, shadowed, unmet
 from jackd_router.jack_host import protocol
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.config_files import load_config
@@ -326,6 +326,22 @@ class Router:
             found.append((peer, told.state, rule.name if rule else "", told.summary))
         return found
 
+    def _facts(self) -> Facts:
+        """Give what is known of pairs beyond the graph and the rules."""
+        ledger = self._reconciler.ledger
+        paused = "" if self.rules_enabled else "rules are switched off"
+        if self._inhibitors:
+            paused = "the router is inhibited by " + ", ".join(who for _, _, who, _ in self.inhibitors)
+        return Facts(
+            owned=ledger.owned,
+            held=ledger.held,
+            kept=ledger.kept,
+            contested=self.contested,
+            failed={pair: f"code {failure.code}, {failure.times} times in a row" for pair, failure in ledger.failures.items()},
+            unmatched=self._configuration.in_force.unmatched,
+            paused=paused,
+        )
+
     async def reapply(self, *, dry_run: bool) -> PlanReport:
         """Release all holds and apply all rules to the graph as it is."""
         self._require_server()
@@ -505,11 +521,14 @@ class Router:
 
     def _report(self, matcher: Matcher, config: Config, *, held: Sequence[Connection]) -> PlanReport:
         ledger = self._reconciler.ledger
-        steps = plan(matcher, self.graph, owned=ledger.owned, held=frozenset(held), kept=ledger.kept, unmatched=config.unmatched).steps
+        steps = plan(
+            matcher, self.graph, owned=ledger.owned, held=frozenset(held), kept=ledger.kept, unmatched=config.unmatched
+        ).steps
         return PlanReport(
             connect=tuple(sorted(step.connection for step in steps if step.deed is Deed.CONNECT)),
             disconnect=tuple(sorted(step.connection for step in steps if step.deed is Deed.DISCONNECT)),
-            unmet=tuple(rule.name for rule in config.rules if not matcher.ports_matched(rule.name)),
+            unmet=unmet(matcher),
+            shadowed=shadowed(matcher),
         )
 
     # ---- buses
