@@ -60,7 +60,7 @@ def test_nobody_listens_and_nothing_happens(tmp_path: Path, monkeypatch: pytest.
     [
         ("30000000", None, 10.0),
         ("30000000", str(os.getpid()), 10.0),
-        ("30000000", "1", None),
+        ("30000000", str(os.getpid() + 1), None),
         ("0", None, None),
         ("soon", None, None),
         (None, None, None),
