@@ -56,6 +56,8 @@ class JournalFields(JournalHandler):
 
     def __init__(self, sender: Callable[..., object] = send) -> None:
         super().__init__(sender_function=sender, SYSLOG_IDENTIFIER=IDENTIFIER)
+        # Else logging.basicConfig gives one of its own, which repeats the level and the logger before every text.
+        self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jackd_router.service.journal import Event, JournalFields, PlainLines, is_journal
+from jackd_router.service.journal import Event, JournalFields, PlainLines, is_journal, start_logging
 
 
 @pytest.fixture
@@ -114,6 +114,28 @@ def test_program_without_a_journal_logs_to_standard_error() -> None:
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
     texts = [line.split(" ", 1)[1] for line in done.stderr.splitlines()]
     assert texts == ["heard", "name \\xff"]
+
+
+def test_program_in_the_journal_logs_the_bare_text(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, restored_root: logging.Logger
+) -> None:
+    with (tmp_path / "stream").open("w") as stream:
+        stat = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino}")
+        start_logging(logging.INFO, stream)
+    (handler,) = restored_root.handlers
+    assert isinstance(handler, JournalFields)
+    assert handler.format(logging.makeLogRecord({"msg": "Connected", "levelno": logging.INFO})) == "Connected"
+
+
+@pytest.fixture
+def restored_root() -> Iterator[logging.Logger]:
+    """Give the root logger, which pytest gets back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers.clear()
+    yield root
+    root.handlers[:], root.level = handlers, level
 
 
 def test_ids_of_events_are_ids() -> None:
