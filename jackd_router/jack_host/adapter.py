@@ -25,7 +25,7 @@ _NEAR = 16
 PortRow = tuple[int, bytes, int, bytes, tuple[bytes, ...]]
 """id, name, flags, type, aliases."""
 
-_lib, _ffi = jack._lib, jack._ffi
+_lib, _ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]  # not declared: they are private
 _messages: deque[str] = deque(maxlen=20)
 
 
@@ -193,7 +193,7 @@ def _strings(array: Any) -> list[bytes]:
     """Take over a NULL-terminated array of strings that libjack allocated."""
     if not array:
         return []
-    found = []
+    found: list[bytes] = []
     while array[len(found)]:
         found.append(_ffi.string(array[len(found)]))
     _lib.jack_free(array)

@@ -14,9 +14,7 @@ _POINTER, _U32, _INT = ct.c_void_p, ct.c_uint32, ct.c_int
 class LibJack(ct.Structure):
     """The functions of libjack that the kernel calls (struct libjack), by their addresses."""
 
-    _fields_ = [
-        (name, _POINTER) for name in ("get_buffer", "port_by_id", "port_name", "port_flags", "port_type", "port_aliases")
-    ]
+    _fields_ = [(name, _POINTER) for name in ("get_buffer", "port_by_id", "port_name", "port_flags", "port_type", "port_aliases")]
 
 
 def _load() -> ct.CDLL:
@@ -80,7 +78,7 @@ class Kernel:
         """Hand over the ports (jack_port_t *) and the cells (input, output, slot, fade_frames, start) of the mix."""
         in_ports = (ct.c_void_p * len(inputs))(*inputs)
         out_ports = (ct.c_void_p * len(outputs))(*outputs)
-        rows = (Cell * len(cells))(*sorted(cells, key=lambda cell: cell[1]))
+        rows = (Cell * len(cells))(*(Cell(*cell) for cell in sorted(cells, key=lambda cell: cell[1])))
         if library.kernel_set_plan(self.address, serial, len(inputs), in_ports, len(outputs), out_ports, len(cells), rows):
             raise MemoryError(f"a plan of {len(inputs)} inputs, {len(outputs)} outputs and {len(cells)} cells is too big")
 

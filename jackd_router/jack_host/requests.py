@@ -47,7 +47,7 @@ class Requests:
     def run(self) -> None:
         """Execute requests until CLOSE, or until the daemon is gone; never return."""
         # Imported here, on the thread that will use it: loading takes 40 ms, and pings are answered meanwhile.
-        from jackd_router.jack_host import adapter  # noqa: PLC0415
+        from jackd_router.jack_host import adapter
 
         self._adapter = adapter
         adapter.collect_messages()

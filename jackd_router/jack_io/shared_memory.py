@@ -18,6 +18,8 @@ from jackd_router.jack_host.memory import Shared
 _RECORD = np.dtype(
     [("event", "u4"), ("a", "u4"), ("b", "u4"), ("on", "i4"), ("flags", "u8"), ("usec", "u8"), ("type", "S32"), ("name", "S384")]
 )
+_Peaks = npt.NDArray[np.float32]
+_Squares = npt.NDArray[np.float64]
 _LEVEL = np.dtype(memory.Level)
 _WINDOW = np.dtype(memory.Window)
 
@@ -116,7 +118,9 @@ class SharedMemory:
         """The length of the last meter window, at least 1."""
         return max(int(self._windows["frames"][(self.windows - 1) % memory.METER_WINDOWS]), 1)
 
-    def read_levels(self, first: int, last: int, plan: int, ports: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    def read_levels(
+        self, first: int, last: int, plan: int, ports: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Give peak and sum of squares per frame of the windows first <= number < last that ran under the plan.
 
         Both arrays have one value per port, inputs first; zeros where no such window is left in the memory.

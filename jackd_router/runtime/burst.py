@@ -39,36 +39,25 @@ class Burst:
     def _difference(self, graph: Graph, version: int) -> GraphDiff:
         if len(self._ports) + len(self._connections) > _MOST_RECORDS:
             return GraphDiff(self._previous, version, resync=True)
-        replaced = set()
-        added, removed, aliases = [], [], []
-        for name, before in self._ports.items():
-            now = graph.ports.get(name)
-            if now == before:
-                continue
-            if before is not None and now is not None and replace(before, aliases=()) == replace(now, aliases=()):
-                aliases.append(now)
-                continue
-            if before is not None:
-                removed.append(name)
-            if now is not None:
-                added.append(now)
-            if before is not None and now is not None:
-                replaced.add(name)
-        connected, disconnected = [], []
-        for connection, was in self._connections.items():
-            now_connected = connection in graph.connections
-            anew = not replaced.isdisjoint(connection)
-            if was and (anew or not now_connected):
-                disconnected.append(connection)
-            if now_connected and (anew or not was):
-                connected.append(connection)
+        pairs = [(before, graph.ports.get(name)) for name, before in self._ports.items()]
+        changed = [(before, now) for before, now in pairs if before != now and not _only_aliases_differ(before, now)]
+        replaced = {before.name for before, now in changed if before and now}
+        # A port that was replaced took its connections with it, even those that are there again.
+        ends = [
+            (connection, was, connection in graph.connections, not replaced.isdisjoint(connection))
+            for connection, was in self._connections.items()
+        ]
         return GraphDiff(
             self._previous,
             version,
-            tuple(added),
-            tuple(removed),
-            tuple(connected),
-            tuple(disconnected),
-            tuple(self._renamed),
-            tuple(aliases),
+            ports_added=tuple(now for _, now in changed if now),
+            ports_removed=tuple(before.name for before, _ in changed if before),
+            connected=tuple(connection for connection, was, now, anew in ends if now and (anew or not was)),
+            disconnected=tuple(connection for connection, was, now, anew in ends if was and (anew or not now)),
+            renamed=tuple(self._renamed),
+            aliases=tuple(now for before, now in pairs if now and before != now and _only_aliases_differ(before, now)),
         )
+
+
+def _only_aliases_differ(before: Port | None, now: Port | None) -> bool:
+    return before is not None and now is not None and replace(before, aliases=()) == replace(now, aliases=())

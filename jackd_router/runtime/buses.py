@@ -15,12 +15,10 @@ from jackd_router.core.errors import NoSuchBus, UserError
 from jackd_router.core.graph import PortName
 from jackd_router.core.mix import GAIN_MAX_DB, CellKey, Start, Strip, cells, identity
 from jackd_router.jack_io.shared_memory import SharedMemory
-from jackd_router.runtime.state import BusState, Level
+from jackd_router.runtime.state import BusState
 
 log = logging.getLogger(__name__)
 
-_RMS_S = 0.3
-_FLOOR_DBFS = -200.0
 _MATRIX_LIMIT = 10.0
 
 PlanMessage = tuple[int, tuple[bytes, ...], tuple[bytes, ...], tuple[tuple[int, ...], ...]]
@@ -36,11 +34,9 @@ class Buses:
         self._configured: dict[str, BusConfig] = {}
         self._slots: dict[CellKey, tuple[int, Start]] = {}
         self._free: list[int] = []
-        self._targets = np.zeros(0, np.float32)
         self._memory: SharedMemory | None = None
         self._serial = 0
         self._sample_rate_hz = 48000
-        self._read: dict[str, int] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -157,7 +153,7 @@ class Buses:
     def begin_generation(self, memory: SharedMemory) -> PlanMessage:
         """Give the first plan for a new server, each cell at its target from the first frame."""
         self._memory = memory
-        self._slots, self._free, self._read = {}, [], {}
+        self._slots, self._free = {}, []
         self._take_slots(Start.AT_TARGET)
         self._publish()
         return self._plan()
@@ -165,7 +161,6 @@ class Buses:
     def end_generation(self) -> None:
         """Let go of the memory of a host that is gone."""
         self._memory = None
-        self._read = {}
 
     def set_sample_rate(self, sample_rate_hz: int) -> bool:
         """Take the rate of the server, by which fades are counted in frames; tell whether that asks for another plan."""
@@ -219,50 +214,17 @@ class Buses:
                     targets[self._slots[key][0]] = gain
         self._memory.publish_targets(targets)
 
-    # ---- levels
+    # ---- what the levels need
 
-    def levels(self, caller: str) -> dict[str, tuple[Level, ...]]:
-        """Give each port's peak since the last call of the same caller and its RMS over 300 ms; silence without a server."""
-        memory = self._memory
-        strips = self._strips.values()
-        count = sum(len(strip.inputs) + len(strip.outputs) for strip in strips)
-        if memory is None:
-            return {strip.name: (_SILENT,) * (len(strip.inputs) + len(strip.outputs)) for strip in strips}
-        now = memory.windows
-        peaks, _ = memory.read_levels(self._read.get(caller, now - 1), now, self._serial, count)
-        in_rms = math.ceil(_RMS_S * self._sample_rate_hz / memory.window_frames)
-        _, squares = memory.read_levels(now - in_rms, now, self._serial, count)
-        self._read[caller] = now
-        every = [_level(float(peak), math.sqrt(float(square))) for peak, square in zip(peaks, squares, strict=True)]
-        return self._by_bus(every)
+    @property
+    def strips(self) -> tuple[Strip, ...]:
+        """Give what is set on each bus, in the order in which the plan counts ports."""
+        return tuple(self._strips.values())
 
-    def caller_left(self, caller: str) -> None:
-        """Forget when a caller last looked."""
-        self._read.pop(caller, None)
-
-    def _by_bus(self, every: list[Level]) -> dict[str, tuple[Level, ...]]:
-        """Deal the levels out: the plan counts all inputs first, then all outputs."""
-        result = {}
-        first_input, first_output = 0, sum(len(strip.inputs) for strip in self._strips.values())
-        for strip in self._strips.values():
-            inputs = every[first_input : first_input + len(strip.inputs)]
-            outputs = every[first_output : first_output + len(strip.outputs)]
-            result[strip.name] = (*inputs, *outputs)
-            first_input += len(inputs)
-            first_output += len(outputs)
-        return result
-
-
-_SILENT = Level(_FLOOR_DBFS, _FLOOR_DBFS)
-
-
-def _level(peak: float, rms: float) -> Level:
-    return Level(_dbfs(peak), _dbfs(rms))
-
-
-def _dbfs(value: float) -> float:
-    """Give dB relative to full scale; NaN or nothing is the floor."""
-    return max(_FLOOR_DBFS, 20.0 * math.log10(value)) if value > 0 else _FLOOR_DBFS
+    @property
+    def running(self) -> tuple[SharedMemory, int, int] | None:
+        """Give the memory with the meters, the serial of the plan that numbers them, and the sample rate in Hz."""
+        return None if self._memory is None else (self._memory, self._serial, self._sample_rate_hz)
 
 
 def _strip(config: BusConfig) -> Strip:

@@ -25,7 +25,8 @@ class Configuration:
         self._copy = state / "last-good" / path.name
         self.in_force = Config()
         self.loaded_usec = 0
-        self.valid = True
+        self.valid = self.started_valid = True
+        self.fallback = "the older one stays in force"
         self.problems: tuple[Problem, ...] = ()
 
     def load_at_start(self) -> None:
@@ -34,9 +35,12 @@ class Configuration:
             self.accept(load_config(self.path))
         except ConfigInvalid as error:
             self.refuse(error)
+            self.started_valid = False
+            self.fallback = "the last good one is in force" if self._copy.exists() else "there are no rules"
             try:
                 self.in_force = load_config(self._copy)
             except ConfigInvalid as second:
+                self.fallback = "there are no rules"
                 log.warning("The copy of the last configuration in force is of no use either: %s", second)
             self.loaded_usec = time.time_ns() // 1000
 
@@ -50,7 +54,8 @@ class Configuration:
         """Put a configuration in force and keep a copy of its files."""
         self.in_force = config
         self.loaded_usec = time.time_ns() // 1000
-        self.valid, self.problems = True, config.warnings
+        self.valid, self.started_valid, self.problems = True, True, config.warnings
+        self.fallback = "the older one stays in force"
         for problem in config.warnings:
             log.warning("%s", problem)
         log.info(

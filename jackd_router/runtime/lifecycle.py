@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -29,6 +28,9 @@ _STALLED_TICKS = 2
 _PATIENCE_S = 10.0
 _RECONNECT_S = 10.0
 _DEAD_GOODBYE_S, _LIVE_GOODBYE_S = 0.5, 1.0
+
+LEFT = "we left it"
+"""The reason that is given for a generation that we end ourselves."""
 
 _PHASES = {
     State.WAITING: ServerPhase.CONNECTING,
@@ -162,7 +164,7 @@ class ServerKeeper:
             case Deed.CLOSE_DEAD:
                 self._end_generation(reason, say_goodbye=True, deadline_s=_DEAD_GOODBYE_S)
             case Deed.CLOSE_LIVE:
-                self._end_generation("leaving", say_goodbye=True, deadline_s=_LIVE_GOODBYE_S)
+                self._end_generation(LEFT, say_goodbye=True, deadline_s=_LIVE_GOODBYE_S)
                 return
             case Deed.CLOSE_AND_PAUSE:
                 self._end_generation(reason, say_goodbye=True, deadline_s=_LIVE_GOODBYE_S)
@@ -225,9 +227,7 @@ class ServerKeeper:
         self._last_cycles, self._stalled_ticks, self._ping_sent = 0, 0, 0.0
         self._tick_timer = self._tick_timer or self._loop.call_later(_TICK_S, self._tick)
         ports, plan = self._follower.opening(host)
-        host.submit(
-            lambda answer: self._opened(host, answer), protocol.OPEN, self._server_name, self._client_name, ports, plan
-        )
+        host.submit(lambda answer: self._opened(host, answer), protocol.OPEN, self._server_name, self._client_name, ports, plan)
 
     def _opened(self, host: HostProcess, answer: Answer | None) -> None:
         if host is not self.host or answer is None:

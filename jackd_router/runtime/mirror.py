@@ -126,6 +126,8 @@ class Mirror:
                     self._rename_port(changes, event.a, PortName(_text(event.name)))
                 case memory.EVENT_SHUTDOWN, _:
                     changes.shut_down = _text(event.name)
+                case _:
+                    pass  # clients: what counts is their ports
 
     def _connection(self, source: int, destination: int) -> Connection:
         """Give the pair; an unknown id becomes a name that no port has, so that nothing comes of it."""

@@ -79,5 +79,3 @@ class Publisher:
                 listener.rules_changed([] if "" in rules else rules)
             if holds:
                 listener.holds_changed()
-
-

@@ -15,17 +15,16 @@ from dataclasses import replace
 from typing import Protocol
 
 from jackd_router.core.config import Config, Manual, Rule
-from jackd_router.core.errors import Refused, ServerLost, UserError
+from jackd_router.core.errors import ServerLost
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.matcher import Matcher, Verdict
 from jackd_router.core.names import shown
 from jackd_router.core.plan import Deed, Step, decide_step
-from jackd_router.core.ports import check_connectable
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess
 from jackd_router.runtime.ledger import Ledger, Quarrel, Request, registrations
 from jackd_router.runtime.mirror import Changes
-from jackd_router.runtime.state import Outcome
+from jackd_router.service.journal import Event
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +32,8 @@ QUIET_S = 0.02
 """What would remove a connection, and the rest of a fan-out, waits until nothing has changed for so long."""
 _NEVER_QUIET_S = 0.5
 """... but not for ever: a graph that never rests still gets its connections removed."""
+_CALLER_S = 2.0
+"""How long somebody who calls us waits for the server."""
 _ECHO_S = 1.0
 """How long after the server's yes the notification may take before we look again."""
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
@@ -81,9 +82,7 @@ class Reconciler:
     def load(self, config: Config, matcher: Matcher) -> None:
         """Take other rules, with their matcher fed with the ports of the graph, and look at everything."""
         before, self._config, self.matcher = self.matcher, config, matcher
-        self._release(
-            [c for c in self.ledger.held if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)],
-        )
+        self.release([c for c in self.ledger.held if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)])
         self.ledger.failures.clear()
         self.ledger.quarrels.clear()
         self.look_at_everything()
@@ -102,8 +101,7 @@ class Reconciler:
         self._host = None
         lost = tuple(self.ledger.held)
         for request in self.ledger.requests.values():
-            if request.done and not request.done.done():
-                request.done.set_result(None)
+            self._tell(request, None)
         self.ledger = Ledger()
         self._look_at.clear()
         self._later.clear()
@@ -164,6 +162,13 @@ class Reconciler:
         self._look_at.update(self._graph.connections, self.matcher.wanted())
         self.turn()
 
+    def start_over(self) -> None:
+        """Release everything that is held or contested or waits for a retry, and look at everything."""
+        self.ledger.failures.clear()
+        self.ledger.quarrels.clear()
+        self.release(list(self.ledger.held))
+        self.look_at_everything()
+
     def tick(self) -> None:
         """Look again at requests whose echo never came."""
         now = self._loop.time()
@@ -181,7 +186,9 @@ class Reconciler:
             return
         try:
             while self._look_at:
-                self._consider(self._look_at.pop())
+                pairs, self._look_at = self._look_at, set()
+                for connection in sorted(pairs) if len(pairs) > 1 else pairs:
+                    self._consider(connection)
         except Exception as error:
             self._backoff_s = min(max(2 * self._backoff_s, _FIRST_BACKOFF_S), _LAST_BACKOFF_S)
             log.exception("A turn of the reconciler failed; the next is in %g s", self._backoff_s)
@@ -280,29 +287,35 @@ class Reconciler:
             return False
         return self.step_for(connection).deed is not Deed.NOTHING
 
+    def insists(self, rule: Rule | None) -> bool:
+        """Tell whether a rule makes its connections again that somebody cuts by hand."""
+        return rule is not None and (rule.manual or self._config.manual) is Manual.ENFORCE
+
     def _cut_by_hand(self, connection: Connection) -> None:
         """Hold a wanted connection that somebody cut, or, where the rule insists, make it again."""
         decision = self.matcher.decide(connection)
         if decision.verdict is not Verdict.WANTED or decision.rule is None:
             return
-        if (decision.rule.manual or self._config.manual) is Manual.ENFORCE:
+        if self.insists(decision.rule):
             self._undone(connection, self._loop.time())
         else:
-            self._hold(connection, "somebody cut it")
+            self.hold(connection, "somebody cut it")
 
-    def _hold(self, connection: Connection, reason: str) -> None:
+    def hold(self, connection: Connection, reason: str) -> None:
+        """Leave a pair cut, whatever the rules want, as long as both ports stay."""
         ends = registrations(self._graph, connection)
         if ends is None:
             return
         self.ledger.held[connection] = ends
-        log.info("%s -> %s is held: %s", *map(shown, connection), reason, extra=_fields(connection, REASON=reason))
+        log.info("%s -> %s is held: %s", *map(shown, connection), reason, extra=_fields(connection, Event.HELD, REASON=reason))
         self._audience.holds_changed()
 
-    def _release(self, connections: Iterable[Connection]) -> bool:
+    def release(self, connections: Iterable[Connection]) -> bool:
+        """Let the rules decide again about those that are held; tell whether one was."""
         released = [connection for connection in connections if self.ledger.held.pop(connection, None)]
         if released:
-            self._look_at.update(released)
             self._audience.holds_changed()
+            self.look_at(released)
         return bool(released)
 
     def _undone(self, connection: Connection, now: float) -> None:
@@ -315,7 +328,7 @@ class Reconciler:
             rule.name if rule else "",
             *map(shown, connection),
             wait,
-            extra=_fields(connection, RULE=rule.name if rule else "", REASON="contested"),
+            extra=_fields(connection, Event.CONTESTED, RULE=rule.name if rule else ""),
         )
         self._audience.acted((rule.name if rule else "", "contested", *connection))
         self._audience.holds_changed()
@@ -334,6 +347,24 @@ class Reconciler:
             self._set_retry(due)
 
     # ---- the server
+
+    async def ask_for_caller(self, connection: Connection, *, connect: bool) -> int:
+        """Connect or disconnect for somebody who waits for libjack's code; raise ServerLost."""
+        if self._host is None:
+            raise ServerLost("there is no JACK server")
+        earlier = self.ledger.requests.pop(connection, None)
+        if earlier is not None:
+            self._tell(earlier, None)
+        self._cuts.pop(connection, None)
+        request = self._ask(connection, connect, "")
+        request.done = self._loop.create_future()
+        try:
+            code = await asyncio.wait_for(request.done, _CALLER_S)
+        except TimeoutError:
+            raise ServerLost(f"the JACK server has not answered within {_CALLER_S:g} s; it may still do it") from None
+        if code is None:
+            raise ServerLost("the JACK server went away")
+        return code
 
     def _ask(self, connection: Connection, connect: bool, rule: str) -> Request:
         assert self._host is not None
@@ -360,7 +391,7 @@ class Reconciler:
 
     @staticmethod
     def _tell(request: Request, code: int | None) -> None:
-        if request.done and not request.done.done():
+        if request.done is not None and not request.done.done():
             request.done.set_result(code)
 
     def _note_result(self, connection: Connection, request: Request, code: int, done: bool) -> None:
@@ -376,86 +407,22 @@ class Reconciler:
                     "Connected" if request.connect else "Disconnected",
                     *map(shown, connection),
                     request.rule,
-                    extra=_fields(connection, RULE=request.rule),
+                    extra=_fields(connection, Event.CONNECTED if request.connect else Event.DISCONNECTED, RULE=request.rule),
                 )
                 self._audience.acted((request.rule, verb, *connection))
         elif registrations(self._graph, connection) is not None:
             failure = self.ledger.fail(connection, code, self._loop.time())
             if failure.times == 1:
                 log.warning(
-                    "JACK did not %s %s -> %s (code %d)", verb, *map(shown, connection), code, extra=_fields(connection)
+                    "JACK did not %s %s -> %s (code %d)",
+                    verb,
+                    *map(shown, connection),
+                    code,
+                    extra=_fields(connection, Event.CONNECT_FAILED, RULE=request.rule),
                 )
                 self._audience.acted((request.rule, "failed", *connection))
 
-    # ---- what people ask for
-
-    async def connect(self, connection: Connection, *, hold: bool) -> Outcome:
-        """Connect for somebody who called us; raise UserError, Refused or ServerLost."""
-        check_connectable(self._graph, connection)
-        decision = self.matcher.decide(connection)
-        if decision.verdict is Verdict.FORBIDDEN and decision.rule and not hold:
-            raise Refused(
-                f"rule {decision.rule.name!r} ({decision.rule.origin}) forbids {shown(connection.source)} -> "
-                f"{shown(connection.destination)}; the option hold overrides it"
-            )
-        self._release((connection,))
-        ends = registrations(self._graph, connection)
-        if hold and ends:
-            self.ledger.kept[connection] = ends
-        if connection in self._graph.connections:
-            return Outcome.ALREADY_CONNECTED
-        code = await self._ask_for_caller(connection, connect=True)
-        if code == errno.EEXIST:
-            return Outcome.ALREADY_CONNECTED
-        if code:
-            self.ledger.kept.pop(connection, None)
-            check_connectable(self._graph, connection)
-            raise Refused(f"JACK did not connect {shown(connection.source)} -> {shown(connection.destination)} (code {code})")
-        return Outcome.CONNECTED
-
-    async def disconnect(self, connection: Connection, *, hold: bool) -> Outcome:
-        """Disconnect for somebody who called us: a rule that wants the pair is held, unless it insists."""
-        check_connectable(self._graph, connection)
-        rule = self.matcher.decide(connection).rule
-        wanted = self.matcher.decide(connection).verdict is Verdict.WANTED
-        insists = rule is not None and (rule.manual or self._config.manual) is Manual.ENFORCE
-        self.ledger.kept.pop(connection, None)
-        if hold or (wanted and not insists):
-            self._hold(connection, "it was disconnected by hand")
-        if connection not in self._graph.connections and connection not in self.ledger.requests:
-            return Outcome.NOT_CONNECTED
-        code = await self._ask_for_caller(connection, connect=False)
-        if code and connection in self._graph.connections:
-            raise Refused(f"JACK did not disconnect {shown(connection.source)} -> {shown(connection.destination)} (code {code})")
-        return Outcome.DISCONNECTED
-
-    async def _ask_for_caller(self, connection: Connection, *, connect: bool) -> int:
-        if self._host is None:
-            raise ServerLost("there is no JACK server")
-        earlier = self.ledger.requests.pop(connection, None)
-        if earlier is not None:
-            self._tell(earlier, None)
-        self._cuts.pop(connection, None)
-        request = self._ask(connection, connect, "")
-        request.done = self._loop.create_future()
-        code = await asyncio.wait_for(request.done, 2.0) if request.done else None
-        if code is None:
-            raise ServerLost("the JACK server went away")
-        return code
-
-    def release(self, connection: Connection) -> bool:
-        """Let the rules decide again about a pair that is held; tell whether it was."""
-        released = self._release((connection,))
-        self.turn()
-        return released
-
-    async def reapply(self) -> None:
-        """Release everything that is held or contested, look at everything, and wait until it is done."""
-        self._release(list(self.ledger.held))
-        self.ledger.failures.clear()
-        self.ledger.quarrels.clear()
-        self.look_at_everything()
-        await self.idle()
+    # ---- rest
 
     async def idle(self) -> None:
         """Wait until no request is on its way and nothing waits for quiet."""
@@ -465,7 +432,7 @@ class Reconciler:
             await future
 
     def _tell_idle(self) -> None:
-        if not self.ledger.requests and not self._later or self._host is None:
+        if self._host is None or not (self.ledger.requests or self._later):
             waiters, self._idle_waiters = self._idle_waiters, set()
             for future in waiters:
                 if not future.done():
@@ -477,5 +444,6 @@ def _same_rule(one: Rule | None, other: Rule | None) -> bool:
     return one == other or (one is not None and other is not None and replace(one, origin=other.origin) == other)
 
 
-def _fields(connection: Connection, **more: str) -> dict[str, str]:
-    return {"JACK_SOURCE": shown(connection.source), "JACK_DESTINATION": shown(connection.destination), **more}
+def _fields(connection: Connection, event: Event, **more: str) -> dict[str, str]:
+    names = {"JACK_SOURCE": shown(connection.source), "JACK_DESTINATION": shown(connection.destination)}
+    return {"MESSAGE_ID": event, **names, **more}

@@ -20,9 +20,11 @@ from jackd_router.core.names import nearest
 from jackd_router.core.plan import Deed, plan, shadowed, unmet
 from jackd_router.jack_host import protocol
 from jackd_router.runtime.buses import Buses
+from jackd_router.runtime.by_hand import ByHand
 from jackd_router.runtime.config_files import load_config
 from jackd_router.runtime.configuration import Configuration
 from jackd_router.runtime.inhibitors import Inhibitors
+from jackd_router.runtime.levels import Levels
 from jackd_router.runtime.lifecycle import ServerKeeper
 from jackd_router.runtime.mirror import Mirror
 from jackd_router.runtime.publisher import Publisher
@@ -71,7 +73,9 @@ class Router:
         self._publisher = Publisher(self._mirror)
         self._inhibitors = Inhibitors(self._inhibitors_changed)
         self._buses = Buses(self._bus_changed)
+        self._levels = Levels(self._buses)
         self._reconciler = Reconciler(self._mirror.graph, self)
+        self._by_hand = ByHand(self._mirror.graph, self._reconciler)
         self._reconciler.may_act(lambda: self.rules_enabled and not self._inhibitors)
         self._events = ServerEvents(
             self._mirror, self._reconciler, self._buses, self._publisher, self._server_changed, self._client_named
@@ -151,9 +155,7 @@ class Router:
             listener.bus_changed(name, *properties)
 
     def _refresh_status(self) -> None:
-        status = describe(
-            self.server, self._configuration.valid, self.config_problems, self._trouble, self.inhibitors, self.rules_enabled
-        )
+        status = describe(self.server, self._configuration, self._trouble, self.inhibitors, self.rules_enabled)
         if status != self.status:
             self.status = status
             for listener in tuple(self._publisher.listeners):
@@ -181,7 +183,7 @@ class Router:
     def caller_left(self, caller: str) -> None:
         """Forget a D-Bus peer that is gone."""
         self._inhibitors.caller_left(caller)
-        self._buses.caller_left(caller)
+        self._levels.caller_left(caller)
 
     # ---- the server
 
@@ -220,12 +222,12 @@ class Router:
     async def connect(self, source: PortName, destination: PortName, *, hold: bool = False) -> Outcome:
         """Connect two ports by hand; with `hold` even where a rule forbids it."""
         self._require_server()
-        return await self._reconciler.connect(Connection(source, destination), hold=hold)
+        return await self._by_hand.connect(Connection(source, destination), hold=hold)
 
     async def disconnect(self, source: PortName, destination: PortName, *, hold: bool = False) -> Outcome:
         """Disconnect two ports by hand; with `hold` even where a rule insists."""
         self._require_server()
-        return await self._reconciler.disconnect(Connection(source, destination), hold=hold)
+        return await self._by_hand.disconnect(Connection(source, destination), hold=hold)
 
     async def apply(self, connect: Sequence[Connection], disconnect: Sequence[Connection], *, dry_run: bool) -> PlanReport:
         """Disconnect and connect many pairs; what fails is in the report and does not stop the rest."""
@@ -234,8 +236,8 @@ class Router:
         to_make = [pair for pair in connect if pair not in self.graph.connections]
         if dry_run:
             return PlanReport(tuple(to_make), tuple(to_cut))
-        cut = [self._reconciler.disconnect(pair, hold=False) for pair in to_cut]
-        made = [self._reconciler.connect(pair, hold=False) for pair in to_make]
+        cut = [self._by_hand.disconnect(pair, hold=False) for pair in to_cut]
+        made = [self._by_hand.connect(pair, hold=False) for pair in to_make]
         results = await asyncio.gather(*cut, *made, return_exceptions=True)
         failed = []
         for pair, result in zip([*to_cut, *to_make], results, strict=True):
@@ -244,7 +246,9 @@ class Router:
             elif isinstance(result, BaseException):
                 raise result
         return PlanReport(
-            tuple(pair for pair in to_make if pair not in failed), tuple(pair for pair in to_cut if pair not in failed), tuple(failed)
+            connect=tuple(pair for pair in to_make if pair not in failed),
+            disconnect=tuple(pair for pair in to_cut if pair not in failed),
+            failed=tuple(failed),
         )
 
     def _require_server(self) -> None:
@@ -318,7 +322,7 @@ class Router:
         """Give (peer, state, rule, reason) for every peer that a connection or a rule joins to this port."""
         matcher = self._reconciler.matcher
         pairs = set(self.graph.connections_of(port)) | {pair for pair in matcher.wanted() if port in pair}
-        found = []
+        found: list[tuple[PortName, str, str, str]] = []
         for pair in sorted(pairs):
             told = explain(pair, self.graph, matcher, self._facts())
             rule = matcher.decide(pair).rule
@@ -347,12 +351,13 @@ class Router:
         self._require_server()
         report = self._report(self._reconciler.matcher, self._configuration.in_force, held=())
         if not dry_run:
-            await self._applied(self._reconciler.reapply())
+            self._reconciler.start_over()
+            await self._applied(self._reconciler.idle())
         return report
 
     async def release_hold(self, source: PortName, destination: PortName) -> str:
         """Let the rules decide again about a pair that is held: "released" or "not-held"."""
-        released = self._reconciler.release(Connection(source, destination))
+        released = self._reconciler.release((Connection(source, destination),))
         if released:
             await self._applied(self._reconciler.idle())
         return "released" if released else "not-held"
@@ -569,4 +574,4 @@ class Router:
 
     async def levels(self, caller: str) -> dict[str, tuple[Level, ...]]:
         """Give the levels of each bus: of each input, then of each output; the peak since the caller's last call."""
-        return self._buses.levels(caller)
+        return self._levels.read(caller)

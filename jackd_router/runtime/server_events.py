@@ -12,7 +12,7 @@ from jackd_router.core.names import shown
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess
 from jackd_router.runtime.buses import Buses
-from jackd_router.runtime.lifecycle import ServerKeeper
+from jackd_router.runtime.lifecycle import LEFT, ServerKeeper
 from jackd_router.runtime.mirror import Mirror
 from jackd_router.runtime.publisher import Publisher
 from jackd_router.runtime.reconciler import Reconciler
@@ -145,7 +145,8 @@ class ServerEvents:
 
     def lost(self, reason: str) -> None:
         """Empty the graph and forget what was valid for this server only; rules, profiles and gains stay."""
-        log.warning("Lost the JACK server: %s", reason, extra={"MESSAGE_ID": Event.SERVER_WENT, "REASON": reason})
+        level = logging.INFO if reason == LEFT else logging.WARNING
+        log.log(level, "The JACK server is gone: %s", reason, extra={"MESSAGE_ID": Event.SERVER_WENT, "REASON": reason})
         for source, destination in self._reconciler.end_generation():
             log.warning(
                 "The hold on %s -> %s was lost with the server: the rules decide again",

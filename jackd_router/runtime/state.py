@@ -1,4 +1,4 @@
-"""What the running router says of itself, as frozen values: each has one writer, is swapped whole, and is published by its face."""
+"""What the running router says of itself: frozen values with one writer each, swapped whole, published by its face."""
 
 from __future__ import annotations
 

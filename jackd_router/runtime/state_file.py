@@ -57,7 +57,7 @@ class StateFile:
             return
         try:
             self.kept = _kept(json.loads(text))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             self._set_aside(str(error))
 
     def _set_aside(self, reason: str) -> None:
@@ -108,10 +108,9 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _kept(value: Any) -> Kept:
     """Check what was read; raise ValueError or TypeError where it is not what we write."""
-    if value["layout"] != _LAYOUT:
-        raise ValueError(f"its layout is {value['layout']!r}, not {_LAYOUT}")
-    kept = Kept(**value)
-    for table in (kept.rules, kept.buses):
-        if not all(isinstance(name, str) and isinstance(entry, dict) for name, entry in table.items()):
-            raise ValueError("an entry is not a table")
-    return kept
+    if value.get("layout") != _LAYOUT:
+        raise ValueError(f"its layout is {value.get('layout')!r}, not {_LAYOUT}")
+    for table in (value["rules"], value["buses"]):
+        if not all(isinstance(entry, dict) for entry in table.values()):
+            raise TypeError("an entry is not a table")
+    return Kept(rules=value["rules"], buses=value["buses"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jackd_router.core.errors import Problem, Severity
+from jackd_router.runtime.configuration import Configuration
 from jackd_router.runtime.state import Health, ServerPhase, ServerState, Status
 
 
 def describe(
     server: ServerState,
-    config_valid: bool,
-    problems: Sequence[Problem],
+    configuration: Configuration,
     trouble: str,
     inhibitors: Sequence[tuple[int, str, str, str]],
     rules_enabled: bool,
@@ -19,22 +19,24 @@ def describe(
     """Give the status; what a person should act on comes first and makes it worse than "ok"."""
     parts = []
     health = Health.OK
-    if not config_valid:
-        errors = [problem for problem in problems if problem.severity is Severity.ERROR]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        parts.append(f"the configuration was refused, the last good one is in force: {errors[0] if errors else ''}{more}")
-        health = Health.ERROR
+    if trouble or server.retry_count or server.phase is ServerPhase.UNRESPONSIVE:
+        health = Health.DEGRADED
+    if not configuration.valid:
+        health = Health.DEGRADED if configuration.started_valid else Health.ERROR
+        parts.append(f"configuration refused, {configuration.fallback}: {_first(configuration.problems)}")
     if trouble:
         parts.append(trouble)
-        health = max(health, Health.DEGRADED, key=list(Health).index)
-    if server.phase is ServerPhase.UNRESPONSIVE or server.retry_count:
-        health = max(health, Health.DEGRADED, key=list(Health).index)
     parts.append(_server(server))
     if not rules_enabled:
         parts.append("rules are switched off")
     if inhibitors:
         parts.append(f"rules are stopped by {', '.join(who for _, _, who, _ in inhibitors)}")
     return Status(health, "; ".join(parts))
+
+
+def _first(problems: Sequence[Problem]) -> str:
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    return f"{errors[0]}" + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
 
 
 def _server(server: ServerState) -> str:

@@ -71,9 +71,11 @@ class PlainLines(logging.StreamHandler[TextIO]):
         """Give the line."""
         clean = _in_plain_text(record)
         level = "" if clean.levelno == logging.INFO else f"{clean.levelname.lower()}: "
-        pairs = (f"{name}={_quoted(value)}" for name, value in _fields(clean).items() if name != "MESSAGE_ID")
-        fields = " ".join(pairs)
-        line = f"{_TIME.formatTime(clean)} {level}{clean.getMessage()}" + (f"  [{fields}]" if fields else "")
+        text = clean.getMessage()
+        # What the text says already need not be read twice; the journal has all of them.
+        untold = {name: value for name, value in _fields(clean).items() if name != "MESSAGE_ID" and str(value) not in text}
+        fields = " ".join(f"{name}={_quoted(value)}" for name, value in untold.items())
+        line = f"{_TIME.formatTime(clean)} {level}{text}" + (f"  [{fields}]" if fields else "")
         return line + (f"\n{_TIME.formatException(clean.exc_info)}" if clean.exc_info else "")
 
 
