@@ -88,9 +88,9 @@ class Property:
     emits: EmitsChange
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Interface:
-    """An interface. `signals` gives the signature of each; `xml` is the text for Introspect, without the comments."""
+    """An interface, a key of mappings. `signals` gives the signature of each; `xml` is for Introspect, without the comments."""
 
     name: str
     methods: Mapping[str, Method]

@@ -29,12 +29,12 @@ if sys.version_info >= (3, 13):
 from dbus_next import AuthError, Message, MessageFlag, MessageType, Variant
 from dbus_next._private.marshaller import Marshaller
 from dbus_next._private.unmarshaller import Unmarshaller
-from dbus_next.aio import MessageBus
+from dbus_next.aio import MessageBus as LibraryBus
 
 from jackd_router.dbus_api.messages import Body, Call, Reply, Signal
 from jackd_router.dbus_api.outbox import Outbox
 
-__all__ = ["AuthError", "Connection", "RawBody", "Value", "Variant", "marshal", "sendable", "variant"]
+__all__ = ["AuthError", "Connection", "LibraryBus", "RawBody", "Value", "Variant", "marshal", "sendable", "variant"]
 
 _log = logging.getLogger("jackd_router.dbus")
 
@@ -83,7 +83,7 @@ def _clean(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
-class Connection(MessageBus):
+class Connection(LibraryBus):
     """A connection of dbus-next with a reader, a writer and an end of our own.
 
     `take` gets each message that comes. `lost` is called once, when the connection has ended, whoever ended it.

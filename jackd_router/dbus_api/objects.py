@@ -83,13 +83,18 @@ class Objects:
         self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesRemoved", [path, names])
 
     def signal(self, path: str, interface: str, member: str, *body: Value) -> None:
-        """Send a signal of an object."""
-        self._emit(path, self._exported(path, interface).interface, member, body)
+        """Send a signal of an object. Never raises: who tells of a change is not to stumble over us."""
+        with contained(f"signal {interface}.{member}", lambda error: None):
+            self._emit(path, self._exported(path, interface).interface, member, body)
 
     def changed(self, path: str, interface: str, *names: str) -> None:
-        """Note that properties have changed; one PropertiesChanged tells it when the loop turns, after what was signalled."""
-        declared = self._exported(path, interface).interface.properties
-        self._changed.setdefault((path, interface), {}).update({declared[name].name: None for name in names})
+        """Note that properties have changed. Never raises.
+
+        One PropertiesChanged for each interface tells it when the loop turns, and so after what is signalled now.
+        """
+        with contained(f"change of {', '.join(names)} of {interface}", lambda error: None):
+            declared = self._exported(path, interface).interface.properties
+            self._changed.setdefault((path, interface), {}).update({declared[name].name: None for name in names})
         if not self._is_flush_due:
             self._is_flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)

@@ -80,7 +80,7 @@ class Rules:
     def explain(self, call: Call, source: str, destination: str) -> tuple[str, str, list[tuple[str, str, str, str]]]:
         """Say why two ports are, or are not, connected."""
         told = self._router.explain(parse_shown(source), parse_shown(destination))
-        steps = [(step.rule, shown(step.origin), step.outcome, step.reason) for step in told.steps]
+        steps = [(step.rule, shown(step.origin), str(step.outcome), step.reason) for step in told.steps]
         return told.state, told.summary, steps
 
     def explain_port(self, call: Call, port: str) -> list[tuple[str, str, str, str]]:

@@ -1,0 +1,405 @@
+"""The wire to the message bus, on real ones: what made dbus-next lose the bus, hang or leak must not."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib.metadata
+import inspect
+import logging
+import os
+import signal
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import dbus_next
+import pytest
+from dbus_next import Message, MessageFlag
+
+from jackd_router.dbus_api.errors import NO_REPLY, UNKNOWN_OBJECT, BusLost, CallError
+from jackd_router.dbus_api.message_bus import Connection, LibraryBus
+from jackd_router.dbus_api.messages import Call, Reply, Signal, SignalMatch
+from jackd_router.dbus_api.names import DBUS, DBUS_PATH
+from jackd_router.dbus_api.session_bus import SessionBus, connect_session
+from tests.dbus_api.message_broker import MessageBroker
+from tests.dbus_api.probe import INTERFACE, NAME, ROOT, served
+from tests.dbus_api.scripted_bus import accept_handshake, scripted_bus
+from tests.dbus_api.until import until
+from tests.support.session_bus import SessionBus as BusDaemon
+
+pytestmark = pytest.mark.asyncio
+
+INTROSPECT = "org.freedesktop.DBus.Introspectable.Introspect"
+
+
+@pytest.fixture(params=[BusDaemon, MessageBroker])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the address of a bus of each kind."""
+    with request.param(tmp_path) as bus:
+        yield bus.address
+
+
+async def open_bus(daemon: BusDaemon) -> SessionBus:
+    return await SessionBus.open([daemon.address])
+
+
+def count_descriptors() -> int:
+    return len(tuple(Path("/proc/self/fd").iterdir()))
+
+
+async def test_library_has_the_private_names_that_are_relied_upon(session_bus: BusDaemon) -> None:
+    assert importlib.metadata.version("dbus-next") == "0.2.3"
+    for overridden in ("_auth_readline", "_finalize", "_message_reader"):
+        assert overridden in vars(LibraryBus)
+        assert (
+            inspect.signature(getattr(Connection, overridden)).parameters.keys()
+            == inspect.signature(getattr(LibraryBus, overridden)).parameters.keys()
+        )
+    assert inspect.iscoroutinefunction(LibraryBus._auth_readline)
+    bus = LibraryBus(bus_address=session_bus.address)
+    try:
+        assert bus._writer.__class__.__name__ == "_MessageWriter"
+        assert {"schedule_write"} <= set(dir(bus._writer))
+        assert bus._sock.fileno() == bus._fd
+        assert bus._stream.closed is False
+        assert bus._loop is asyncio.get_running_loop()
+        assert bus._disconnected is False
+        assert bus._disconnect_future.done() is False
+        assert bus._method_return_handlers == {}
+        assert callable(bus._on_message)
+    finally:
+        bus._stream.close()
+        bus._sock.close()
+
+
+async def test_5000_signals_in_one_turn_all_arrive(address: str) -> None:
+    seen: list[int] = []
+    async with served(address) as on:
+        await on.client.subscribe(SignalMatch(path=ROOT, interface=NAME, member="Ticked"), lambda got: seen.append(got.body[0]))
+        for number in range(5_000):
+            on.bus.emit(ROOT, NAME, "Ticked", "us", [number, "x" * 50])
+        assert on.bus.backlog_bytes > 500_000
+        await on.bus.drained()
+        await until(lambda: len(seen) == 5_000)
+        assert seen == list(range(5_000))
+        assert on.bus.connected
+
+
+async def test_300_pipelined_introspects_are_all_answered(address: str) -> None:
+    async with served(address) as on:
+        replies = await asyncio.gather(*(on.call(INTROSPECT) for _ in range(300)))
+        assert all(INTERFACE.xml in xml for (xml,) in replies)
+        assert on.bus.connected
+
+
+async def test_a_few_huge_replies_at_once_are_all_sent(session_bus: BusDaemon) -> None:
+    async with served(session_bus.address) as on:
+        text = "x" * 400_000
+        replies = await asyncio.gather(*(on.call("Echo", "s", text) for _ in range(10)))
+        assert replies == [[text]] * 10
+
+
+async def test_a_bus_that_stands_still_loses_nothing(session_bus: BusDaemon) -> None:
+    seen: list[int] = []
+    async with served(session_bus.address) as on:
+        await on.client.subscribe(SignalMatch(interface=NAME), lambda got: seen.append(got.body[0]))
+        os.kill(session_bus.pid, signal.SIGSTOP)
+        try:
+            for number in range(3_000):
+                on.bus.emit(ROOT, NAME, "Ticked", "us", [number, "x" * 1_000])
+            await asyncio.sleep(0)
+            assert on.bus.backlog_bytes > 1_000_000
+        finally:
+            os.kill(session_bus.pid, signal.SIGCONT)
+        await on.bus.drained()
+        await until(lambda: len(seen) == 3_000)
+        assert seen == list(range(3_000))
+
+
+async def test_the_loop_turns_during_a_flood_of_calls(session_bus: BusDaemon) -> None:
+    async with served(session_bus.address) as on:
+        taken: list[int] = []
+        turns: list[int] = []
+        on.bus.on_call = lambda call: taken.append(call.body[0])
+
+        def turn() -> None:
+            turns.append(len(taken))
+            if len(taken) < 4_000:
+                loop.call_soon(turn)
+
+        loop = asyncio.get_running_loop()
+        flood = await Flood.open(session_bus.address)
+        for number in range(4_000):
+            flood.send(on.bus.unique_name, number)
+        await flood.sent()
+        loop.call_soon(turn)
+        await until(lambda: len(taken) == 4_000)
+        assert taken == list(range(4_000))
+        assert len({count for count in turns if 0 < count < 4_000}) > 5  # the loop saw the flood in many states
+        flood.close()
+
+
+class Flood:
+    """A connection that sends calls which want no reply."""
+
+    def __init__(self, address: str) -> None:
+        self.connection = Connection(address, lambda message: None, lambda: None)
+
+    @classmethod
+    async def open(cls, address: str) -> Flood:
+        """Connect."""
+        flood = cls(address)
+        await flood.connection.open()
+        return flood
+
+    def send(self, destination: str, number: int) -> None:
+        """Queue one call."""
+        message = Message(
+            destination, ROOT, NAME, "Flood", flags=MessageFlag.NO_REPLY_EXPECTED, signature="u", body=[number], serial=number + 2
+        )
+        self.connection.outbox.put(message._marshall())
+
+    async def sent(self) -> None:
+        """Wait until the bus has them."""
+        await self.connection.outbox.emptied()
+
+    def close(self) -> None:
+        """Leave."""
+        self.connection.close()
+
+
+def with_header_field(message: bytes, code: int) -> bytes:
+    """Give the message with a string field of this code put after its other fields."""
+    (length,) = struct.unpack_from("<I", message, 12)
+    fields, body = message[16 : 16 + length], message[16 + (length + 7) // 8 * 8 :]
+    fields += bytes(-len(fields) % 8) + bytes([code]) + b"\x01s\x00" + struct.pack("<I", 4) + b"what\x00"
+    return message[:12] + struct.pack("<I", len(fields)) + fields + bytes(-len(fields) % 8) + body
+
+
+async def test_a_message_that_cannot_be_read_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with MessageBroker(tmp_path) as broker:
+        async with served(broker.address) as on:
+            hostile = await Flood.open(broker.address)
+            for code in (10, 37, 255):
+                call = Message(on.bus.unique_name, ROOT, NAME, "Echo", signature="s", body=["hello"], serial=code + 2)
+                hostile.connection.outbox.put(with_header_field(bytes(call._marshall()), code))
+            await until(lambda: caplog.text.count("could not be read") == 3)
+            assert await on.call("Echo", "s", "still here") == ["still here"]
+            assert on.bus.connected
+            hostile.close()
+
+
+async def test_a_message_of_unknown_type_or_nonsense_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = bytes(Message(path="/", interface="a.b", member="C", message_type=dbus_next.MessageType.SIGNAL, serial=9)._marshall())
+    unknown_type = good[:1] + b"\x77" + good[2:]
+    truncated = good[:4] + struct.pack("<I", 8) + good[8:] + b"\xff" * 8
+    hello = Message(message_type=dbus_next.MessageType.METHOD_RETURN, reply_serial=1, signature="s", body=[":1.7"], serial=1)
+    seen: list[Call | Reply | Signal] = []
+    ended = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accept_handshake(reader, writer)
+        writer.write(bytes(hello._marshall()) + unknown_type + truncated + good)
+        await ended.wait()
+
+    async with scripted_bus(tmp_path, script) as where:
+        connection = Connection(where, seen.append, lambda: None)
+        await connection.open()
+        await until(lambda: seen)
+        assert [type(message) for message in seen[-1:]] == [Signal]
+        assert "could not be read" in caplog.text
+        assert connection.connected
+        connection.close()
+        ended.set()
+
+
+async def test_a_bus_that_hangs_up_in_the_handshake_is_no_bus(tmp_path: Path) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n")
+
+    async with scripted_bus(tmp_path, hang_up) as where:
+        before = count_descriptors()
+        with pytest.raises(BusLost, match="hung up during the handshake"):
+            await SessionBus.open([where])
+        assert count_descriptors() <= before
+
+
+async def test_a_bus_that_rejects_us_is_no_bus(tmp_path: Path) -> None:
+    async def reject(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n")
+        writer.write(b"REJECTED EXTERNAL\r\n")
+
+    async with scripted_bus(tmp_path, reject) as where:
+        with pytest.raises(BusLost, match="authentication failed"):
+            await SessionBus.open([where])
+
+
+async def test_a_bus_that_refuses_hello_is_no_bus(tmp_path: Path) -> None:
+    error = Message(
+        message_type=dbus_next.MessageType.ERROR,
+        error_name="org.freedesktop.DBus.Error.LimitsExceeded",
+        reply_serial=1,
+        signature="s",
+        body=["too many connections"],
+        serial=1,
+    )
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accept_handshake(reader, writer)
+        writer.write(bytes(error._marshall()))
+
+    async with scripted_bus(tmp_path, refuse) as where:
+        with pytest.raises(BusLost, match="too many connections"):
+            await SessionBus.open([where])
+
+
+async def test_no_bus_at_any_address_tells_why(tmp_path: Path) -> None:
+    with pytest.raises(BusLost, match=r"nowhere: .*No such file.*autolaunch:: .*transport.*rubbish: .*transport"):
+        await SessionBus.open([f"unix:path={tmp_path}/nowhere", "autolaunch:", "rubbish"])
+    gc.collect()  # a socket that was left open would complain here
+
+
+async def test_a_frozen_bus_does_not_keep_us_waiting(session_bus: BusDaemon) -> None:
+    async with await open_bus(session_bus) as bus:
+        os.kill(session_bus.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(BusLost, match=r"no answer within 0\.2 s"):
+                await SessionBus.open([session_bus.address], deadline_s=0.2)
+            with pytest.raises(CallError, match=r"did not answer GetId within 0\.2 s") as error:
+                await bus.call(DBUS, DBUS_PATH, DBUS, "GetId", deadline_s=0.2)
+            assert error.value.name == NO_REPLY
+        finally:
+            os.kill(session_bus.pid, signal.SIGCONT)
+        assert await bus.call(DBUS, DBUS_PATH, DBUS, "GetId")
+
+
+async def test_calls_fail_at_once_when_the_bus_dies(session_bus: BusDaemon) -> None:
+    async with served(session_bus.address) as on:
+        waiting = on.tasks.create_task(_error_of(on.call("Wait")))
+        await on.probe.waiting.wait()
+        session_bus.kill()
+        assert isinstance(await waiting, BusLost)
+        await on.client.lost()
+        await on.bus.lost()
+        assert isinstance(await _error_of(on.call("Echo", "s", "")), BusLost)
+        on.bus.emit(ROOT, NAME, "Ticked", "us", [1, ""])  # nobody hears it, and nothing is kept for later
+        assert on.bus.backlog_bytes == 0
+        await on.bus.drained()
+
+
+async def _error_of(call: object) -> BaseException | None:
+    try:
+        await call  # type: ignore[misc]
+    except (BusLost, CallError) as error:
+        return error
+    return None
+
+
+async def test_20_deaths_of_the_bus_leave_no_descriptor(session_bus: BusDaemon) -> None:
+    counts: list[int] = []
+    for _ in range(20):
+        bus = await open_bus(session_bus)
+        counts.append(count_descriptors())
+        session_bus.kill()
+        await bus.lost()
+        session_bus.start()
+    gc.collect()
+    assert counts == counts[:1] * 20
+
+
+async def test_close_sends_what_is_queued(session_bus: BusDaemon) -> None:
+    seen: list[int] = []
+    async with await open_bus(session_bus) as client:
+        await client.subscribe(SignalMatch(interface=NAME), lambda got: seen.append(got.body[0]))
+        async with await open_bus(session_bus) as bus:
+            for number in range(2_000):
+                bus.emit(ROOT, NAME, "Ticked", "us", [number, "x" * 500])
+        assert not bus.connected
+        await until(lambda: len(seen) == 2_000)
+
+
+async def test_closing_on_a_frozen_bus_gives_up(session_bus: BusDaemon) -> None:
+    bus = await open_bus(session_bus)
+    os.kill(session_bus.pid, signal.SIGSTOP)
+    try:
+        for _ in range(5_000):
+            bus.emit(ROOT, NAME, "Ticked", "us", [0, "x" * 500])
+        await bus.close()
+        assert not bus.connected
+    finally:
+        os.kill(session_bus.pid, signal.SIGCONT)
+
+
+async def test_a_connection_without_objects_answers(session_bus: BusDaemon) -> None:
+    async with await open_bus(session_bus) as bus, await open_bus(session_bus) as client:
+        with pytest.raises(CallError) as error:
+            await client.call(bus.unique_name, "/", NAME, "Echo", "s", ["x"])
+        assert error.value.name == UNKNOWN_OBJECT
+
+
+async def test_a_name_is_taken_once(session_bus: BusDaemon) -> None:
+    async with await open_bus(session_bus) as first, await open_bus(session_bus) as second:
+        assert await first.request_name(NAME)
+        assert await first.request_name(NAME)
+        assert not await second.request_name(NAME)
+
+
+async def test_owners_of_a_name_are_watched(session_bus: BusDaemon) -> None:
+    owners: list[str] = []
+    async with await open_bus(session_bus) as client:
+        await client.watch_name(NAME, owners.append)
+        async with await open_bus(session_bus) as bus:
+            await bus.request_name(NAME)
+            unique_name = bus.unique_name
+        await until(lambda: len(owners) == 2)
+        assert owners == [unique_name, ""]
+
+
+async def test_a_subscriber_gets_only_what_it_asked_for(session_bus: BusDaemon) -> None:
+    seen: list[tuple[str, int]] = []
+    async with await open_bus(session_bus) as bus, await open_bus(session_bus) as client:
+        await client.subscribe(SignalMatch(path=ROOT, member="One"), lambda got: seen.append((got.member, got.body[0])))
+        await client.subscribe(SignalMatch(interface=NAME), lambda got: seen.append((got.path, got.body[0])))
+        bus.emit(ROOT, NAME, "One", "u", [1])
+        bus.emit(f"{ROOT}/other", NAME, "One", "u", [2])
+        bus.emit(ROOT, "org.example.Other", "Two", "u", [3])
+        bus.emit(ROOT, NAME, "Last", "u", [4])
+        await until(lambda: seen and seen[-1] == (ROOT, 4))
+        assert seen == [("One", 1), (ROOT, 1), (f"{ROOT}/other", 2), (ROOT, 4)]
+
+
+async def test_a_subscriber_that_fails_stops_nobody(session_bus: BusDaemon, caplog: pytest.LogCaptureFixture) -> None:
+    async with await open_bus(session_bus) as bus, await open_bus(session_bus) as client:
+
+        def fail(got: Signal) -> None:
+            raise ZeroDivisionError("a fault")
+
+        await client.subscribe(SignalMatch(interface=NAME), fail)
+        with caplog.at_level(logging.ERROR, "asyncio"):
+            bus.emit(ROOT, NAME, "One", "u", [1])
+            bus.emit(ROOT, NAME, "One", "u", [1])
+            await until(lambda: caplog.text.count("ZeroDivisionError: a fault") == 2)
+        assert await client.call(DBUS, DBUS_PATH, DBUS, "GetId")
+
+
+async def test_the_session_bus_of_the_environment(session_bus: BusDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", session_bus.address)
+    async with await connect_session() as bus:
+        assert bus.unique_name.startswith(":")
+
+
+async def test_the_session_bus_of_the_runtime_directory(
+    session_bus: BusDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # the socket of the fixture is called "bus", as in real life
+    async with await connect_session() as bus:
+        assert bus.connected
+
+
+async def test_a_call_may_not_start_a_service(session_bus: BusDaemon) -> None:
+    async with await open_bus(session_bus) as bus:
+        with pytest.raises(CallError) as error:
+            await bus.call("org.example.Nobody", "/", NAME, "Echo", "s", ["x"], autostart=False)
+        assert error.value.name in (f"{DBUS}.Error.NameHasNoOwner", f"{DBUS}.Error.ServiceUnknown")
