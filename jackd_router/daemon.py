@@ -94,9 +94,9 @@ class Daemon(Listener):
         self._follow_config()
 
     def _follow_config(self) -> None:
-        if self._router.watches_config and self._config_watch is None:
-            self._config_watch = ConfigWatch(Path(self._router.config_path), self._reload_asked.set)
-        elif not self._router.watches_config and self._config_watch is not None:
+        if self._router.configuration.in_force.watch and self._config_watch is None:
+            self._config_watch = ConfigWatch(self._router.configuration.path, self._reload_asked.set)
+        elif not self._router.configuration.in_force.watch and self._config_watch is not None:
             self._config_watch.close()
             self._config_watch = None
 

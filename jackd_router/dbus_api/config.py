@@ -24,22 +24,22 @@ class Config:
     @property
     def path(self) -> str:
         """The main file."""
-        return shown(self._router.config_path)
+        return shown(str(self._router.configuration.path))
 
     @property
     def loaded_usec(self) -> int:
         """When the configuration in force was read."""
-        return self._router.config_loaded_usec
+        return self._router.configuration.loaded_usec
 
     @property
     def valid(self) -> bool:
         """Whether the last (re)load succeeded."""
-        return self._router.config_valid
+        return self._router.configuration.valid
 
     @property
     def problems(self) -> list[ProblemRecord]:
         """Of the last (re)load."""
-        return records_of_problems(self._router.config_problems)
+        return records_of_problems(self._router.configuration.problems)
 
     async def reload(self, call: Call, options: Mapping[str, Variant]) -> dict[str, Variant]:
         """Read the files again."""

@@ -137,7 +137,7 @@ class Face(Listener):
 
     def _rule_state(self) -> dict[str, object]:
         """Give what the properties of Rules say now: nobody tells when they change, so they are compared."""
-        return {"Enabled": self._router.rules_enabled, "Held": self._router.held, "Contested": self._router.contested}
+        return {"Enabled": self._router.rules.enabled, "Held": self._router.rules.held, "Contested": self._router.rules.contested}
 
     def _tell_rule_state(self) -> None:
         before, self._told = self._told, self._rule_state()

@@ -55,11 +55,11 @@ class Manager:
             "xruns": variant("t", server.xrun_count),
             "ports": variant("u", len(router.graph.ports)),
             "connections": variant("u", len(router.graph.connections)),
-            "rules": variant("u", len(router.list_rules())),
+            "rules": variant("u", len(router.rules.list())),
             "buses": variant("u", len(router.bus_names)),
-            "held": variant("u", len(router.held)),
-            "config-path": variant("s", shown(router.config_path)),
-            "config-valid": variant("b", router.config_valid),
+            "held": variant("u", len(router.rules.held)),
+            "config-path": variant("s", shown(str(router.configuration.path))),
+            "config-valid": variant("b", router.configuration.valid),
         }
 
     def inhibit(self, call: Call, who: str, why: str, options: Mapping[str, Variant]) -> int:

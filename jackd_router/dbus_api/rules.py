@@ -23,7 +23,7 @@ class Rules:
     @property
     def enabled(self) -> bool:
         """The master switch."""
-        return self._router.rules_enabled
+        return self._router.rules.enabled
 
     def set_enabled(self, call: Call, enabled: bool) -> None:
         """Switch all rules on or off."""
@@ -32,12 +32,12 @@ class Rules:
     @property
     def held(self) -> list[Pair]:
         """Left cut, or left connected, because somebody wanted it by hand."""
-        return pairs_of(self._router.held)
+        return pairs_of(self._router.rules.held)
 
     @property
     def contested(self) -> list[Pair]:
         """Pairs over which another program disagrees."""
-        return pairs_of(self._router.contested)
+        return pairs_of(self._router.rules.contested)
 
     def list_rules(self, call: Call) -> list[RuleRecord]:
         """Give all rules, in the order in which they are read."""
@@ -51,12 +51,12 @@ class Rules:
                 rule.connections_made,
                 rule.last_applied_usec,
             )
-            for rule in self._router.list_rules()
+            for rule in self._router.rules.list()
         ]
 
     def get_rule(self, call: Call, name: str) -> dict[str, Variant]:
         """Give everything about one rule."""
-        state, rule, matches = self._router.describe_rule(name)
+        state, rule, matches = self._router.rules.describe(name)
         return {
             "name": variant("s", state.name),
             "enabled": variant("b", state.enabled),
@@ -79,13 +79,15 @@ class Rules:
 
     def explain(self, call: Call, source: str, destination: str) -> tuple[str, str, list[tuple[str, str, str, str]]]:
         """Say why two ports are, or are not, connected."""
-        told = self._router.explain(parse_shown(source), parse_shown(destination))
+        told = self._router.rules.explain(parse_shown(source), parse_shown(destination))
         steps = [(step.rule, shown(step.origin), str(step.outcome), step.reason) for step in told.steps]
         return told.state, told.summary, steps
 
     def explain_port(self, call: Call, port: str) -> list[tuple[str, str, str, str]]:
         """Say of each port that a rule pairs this one with what became of it."""
-        return [(shown(peer), state, rule, reason) for peer, state, rule, reason in self._router.explain_port(parse_shown(port))]
+        return [
+            (shown(peer), state, rule, reason) for peer, state, rule, reason in self._router.rules.explain_port(parse_shown(port))
+        ]
 
     async def reapply(self, call: Call, options: Mapping[str, Variant]) -> dict[str, Variant]:
         """Run all rules now."""

@@ -76,15 +76,18 @@ def _drop_ins(path: Path, problems: list[Problem]) -> list[Path]:
 
 
 def _read(path: Path) -> Document:
-    # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(f"it is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}")
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("it is no regular file")
         text = file.read(MAX_BYTES + 1)
     if len(text) > MAX_BYTES:
         raise OSError(f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
     return read_document(_name(path), text)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open the file; a pipe that nobody writes to would otherwise keep us for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_document(file: str, text: bytes) -> Document:

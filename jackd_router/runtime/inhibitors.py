@@ -23,7 +23,7 @@ class Inhibitors:
         """Whether anybody inhibits."""
         return bool(self._holders)
 
-    def list(self) -> tuple[tuple[int, str, str, str], ...]:
+    def records(self) -> tuple[tuple[int, str, str, str], ...]:
         """Give cookie, caller, who and why of each."""
         return tuple((cookie, *holder) for cookie, holder in self._holders.items())
 

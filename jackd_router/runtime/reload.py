@@ -1,0 +1,118 @@
+"""Reading the configuration anew: parse first, plan, and swap only what is right; what did not change notices nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jackd_router.core.config import Config
+from jackd_router.core.errors import Busy, ConfigInvalid, Problem, RouterError
+from jackd_router.core.matcher import Matcher
+from jackd_router.jack_host import protocol
+from jackd_router.runtime.buses import Buses
+from jackd_router.runtime.config_files import load_config
+from jackd_router.runtime.configuration import Configuration
+from jackd_router.runtime.lifecycle import ServerKeeper
+from jackd_router.runtime.rules import Rules
+from jackd_router.runtime.state import PlanReport
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """What a reload asks the rest of the router for."""
+
+    keeper: Callable[[], ServerKeeper]
+    replace_keeper: Callable[[Config], Awaitable[None]]
+    applied: Callable[[], Awaitable[None]]
+    """Waits until the reconciler has done what the new rules want."""
+    buses_changed: Callable[[Sequence[str], Sequence[str]], None]
+    config_changed: Callable[[], None]
+    troubled: Callable[[str], None]
+
+
+class Reload:
+    """One reload at a time."""
+
+    def __init__(self, configuration: Configuration, rules: Rules, buses: Buses, affected: Affected) -> None:
+        """Take what is swapped, and who must follow."""
+        self._configuration, self._rules, self._buses, self._affected = configuration, rules, buses, affected
+        self._going_on = False
+
+    async def validate(self, path: str) -> tuple[Problem, ...]:
+        """Give everything that is wrong with a file ("" for the main file)."""
+        try:
+            return (await self._read(path)).warnings
+        except ConfigInvalid as error:
+            return error.problems
+
+    async def plan(self, path: str) -> tuple[tuple[Problem, ...], PlanReport]:
+        """Tell what would change if this file ("" for the main file) were in force."""
+        try:
+            config = await self._read(path)
+        except ConfigInvalid as error:
+            return error.problems, PlanReport()
+        matcher = await self._rules.matcher_in_slices(config)
+        return config.warnings, self._rules.report(matcher, config, held=self._rules.held)
+
+    async def run(self, *, dry_run: bool = False) -> PlanReport:
+        """Put the files in force; with any error nothing changes. Raise ConfigInvalid with all of them, or Busy."""
+        if self._going_on:
+            raise Busy("a reload is going on: try again when it is done")
+        self._going_on = True
+        try:
+            return await self._run(dry_run)
+        finally:
+            self._going_on = False
+
+    async def _run(self, dry_run: bool) -> PlanReport:
+        try:
+            config = await self._read("")
+        except ConfigInvalid as error:
+            if not dry_run:
+                self._configuration.refuse(error)
+                self._affected.config_changed()
+            raise
+        matcher = await self._rules.matcher_in_slices(config)
+        report = self._rules.report(matcher, config, held=self._rules.held)
+        if not dry_run:
+            before = self._configuration.in_force
+            self._configuration.accept(config)
+            await self._swap(before, config, matcher)
+            self._affected.config_changed()
+        return report
+
+    async def _read(self, path: str) -> Config:
+        return await asyncio.to_thread(load_config, Path(path) if path else self._configuration.path)
+
+    async def _swap(self, before: Config, config: Config, matcher: Matcher) -> None:
+        names, ports = self._buses.names, self._buses.ports()
+        self._buses.load(config.buses)
+        self._rules.put_in_force(config, matcher)
+        if (before.server_name, before.client_name) != (config.server_name, config.client_name):
+            await self._affected.replace_keeper(config)
+        elif self._affected.keeper().connected:
+            await self._move_ports(ports)
+        await self._affected.applied()
+        added = [name for name in self._buses.names if name not in names]
+        removed = [name for name in names if name not in self._buses.names]
+        if added or removed:
+            self._affected.buses_changed(added, removed)
+
+    async def _move_ports(self, before: Sequence[tuple[bytes, bool]]) -> None:
+        """Register what is new, let the kernel take the plan, and only then unregister what it used before."""
+        now = self._buses.ports()
+        request = self._affected.keeper().request
+        try:
+            if new := tuple(port for port in now if port not in before):
+                await request(protocol.REGISTER, new)
+            await request(protocol.PLAN, self._buses.plan())
+            if gone := tuple(port[0] for port in before if port not in now):
+                await request(protocol.UNREGISTER, gone)
+        except RouterError as error:
+            log.error("The buses could not be changed: %s", error, extra={"REASON": str(error)})
+            self._affected.troubled(f"the buses could not be changed: {error}")
