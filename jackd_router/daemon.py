@@ -84,8 +84,7 @@ class Daemon(Listener):
             log.info("jackd-router %s is ready: %s", __version__, self._router.status.text, extra={"MESSAGE_ID": Event.STARTED})
 
     def status_changed(self) -> None:
-        """Show the status where people look first: `systemctl status`, and the log."""
-        log.info("%s", self._router.status.text)
+        """Show the status where people look first: `systemctl status`. The log has told what led to it."""
         if self._ready:
             tell_status(self._router.status.text)
 

@@ -51,7 +51,7 @@ class Rules:
                 rule.connections_made,
                 rule.last_applied_usec,
             )
-            for rule in self._router.rules.list()
+            for rule in self._router.rules.states()
         ]
 
     def get_rule(self, call: Call, name: str) -> dict[str, Variant]:
