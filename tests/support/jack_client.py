@@ -66,7 +66,12 @@ class JackClient:
     ) -> None:
         env = os.environ | {"JACK_DEFAULT_SERVER": server_name}
         self._popen = subprocess.Popen(
-            [sys.executable, str(_PROGRAM), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+            [sys.executable, str(_PROGRAM), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+            process_group=0,  # Ctrl-C is for whoever started it, and ends it in good order
         )
         hello = self._answer()
         self.name = str(hello["name"])
@@ -133,19 +138,30 @@ class JackClient:
         """Change the buffer size of the server."""
         self.ask("set_buffer_size", frames=frames)
 
-    def exchange(self, send: Mapping[str, Samples], record: Sequence[str], frames: int) -> Recording:
-        """Send each block once, from the same frame on, and record the named inputs from that frame on."""
-        blocks = {port: base64.b64encode(block.tobytes()).decode() for port, block in send.items()}
-        answer = self.ask("exchange", send=blocks, record=list(record), frames=frames)
+    def frame_time(self) -> int:
+        """Give the frame at which the present period of the server began: a clock that all clients share."""
+        return int(str(self.ask("frame_time")["frame"]))
+
+    def begin(self, send: Mapping[str, Samples], record: Sequence[str], frames: int, *, at: int | None = None) -> None:
+        """Begin what `exchange` does, at the given frame of the server or with the next period; `finish` gives the result."""
+        self.ask("begin", send=_encoded(send), record=list(record), frames=frames, at=at)
+
+    def finish(self) -> Recording:
+        """Wait for the end of what was begun."""
+        answer = self.ask("finish")
         channels = answer["channels"]
         assert isinstance(channels, dict)
         decoded = {str(port): np.frombuffer(base64.b64decode(text), np.float32) for port, text in channels.items()}
         return Recording(decoded, int(str(answer["xruns"])))
 
+    def exchange(self, send: Mapping[str, Samples], record: Sequence[str], frames: int) -> Recording:
+        """Send each block once, from the same frame on, and record the named inputs from that frame on."""
+        self.begin(send, record, frames)
+        return self.finish()
+
     def play_forever(self, blocks: Mapping[str, Samples]) -> None:
         """Repeat the blocks until the next `play_forever` or `exchange`; none: silence."""
-        encoded = {port: base64.b64encode(block.tobytes()).decode() for port, block in blocks.items()}
-        self.ask("play_forever", send=encoded)
+        self.ask("play_forever", send=_encoded(blocks))
 
     def close(self) -> None:
         """Leave the server properly; a client that cannot (its server hangs) is killed."""
@@ -175,6 +191,10 @@ class JackClient:
         if "error" in answer:
             raise JackClientError(str(answer["error"]))
         return answer
+
+
+def _encoded(blocks: Mapping[str, Samples]) -> dict[str, str]:
+    return {port: base64.b64encode(block.tobytes()).decode() for port, block in blocks.items()}
 
 
 def _strings(value: object) -> list[str]:

@@ -24,10 +24,13 @@ Answer: TypeAlias = dict[str, object]
 class Sound:
     """What the process callback sends and records. Swapped whole by the request thread."""
 
-    def __init__(self, send: dict[str, Samples], record: Sequence[str], frames: int, *, repeat: bool = False) -> None:
+    def __init__(
+        self, send: dict[str, Samples], record: Sequence[str], frames: int, *, at: int | None = None, repeat: bool = False
+    ) -> None:
         self.send = send
         self.recorded = {port: np.zeros(frames, np.float32) for port in record}
         self.frames = frames
+        self.at = at
         self.repeat = repeat
         self.position = 0
         self.xruns = 0
@@ -39,14 +42,15 @@ class Sound:
         samples = self.send.get(port)
         if samples is not None and samples.size:
             at = np.arange(self.position, self.position + frames)
-            inside = at < samples.size
+            inside = (at >= 0) & (at < samples.size)
             out = samples[at % samples.size] if self.repeat else np.where(inside, samples[at % samples.size], out)
         return out
 
     def keep(self, port: str, block: Samples) -> None:
         """Append what came in on a port."""
-        end = min(self.position + block.size, self.frames)
-        self.recorded[port][self.position : end] = block[: max(0, end - self.position)]
+        first, end = max(self.position, 0), min(self.position + block.size, self.frames)
+        if first < end:
+            self.recorded[port][first:end] = block[first - self.position : end - self.position]
 
     def advance(self, frames: int) -> None:
         """Go on to the next period."""
@@ -71,6 +75,9 @@ class Program:
         """Send and record one period."""
         sound = self.sound
         ports = self.audio
+        if sound.at is not None:
+            # By the server's clock, which all clients share: two that begin at the same frame begin together.
+            sound.position = self.client.last_frame_time - sound.at
         for name, port in ports.items():
             if port.is_output:
                 port.get_array()[:] = sound.block(name, frames)
@@ -137,9 +144,18 @@ class Program:
         self.client.blocksize = frames
         return {}
 
-    def exchange(self, send: dict[str, str], record: list[str], frames: int) -> Answer:
-        """Send once and record."""
-        sound = self.sound = Sound(_decoded(send), record, frames)
+    def frame_time(self) -> Answer:
+        """Give the frame at which the present period began."""
+        return {"frame": self.client.last_frame_time}
+
+    def begin(self, send: dict[str, str], record: list[str], frames: int, at: int | None) -> Answer:
+        """Send once and record, from the given frame of the server on, or from the next period."""
+        self.sound = Sound(_decoded(send), record, frames, at=at)
+        return {}
+
+    def finish(self) -> Answer:
+        """Wait for the end of what was begun."""
+        sound = self.sound
         if not sound.done.wait(10):
             raise jack.JackError("no periods: the server stands still")
         channels = {port: base64.b64encode(block.tobytes()).decode() for port, block in sound.recorded.items()}

@@ -71,6 +71,20 @@ def test_client_records_what_it_sends_bit_for_bit(tmp_path: Path) -> None:
         assert offset_of(noise(4_800, seed=2), recording.channels["in"]) is None
 
 
+def test_two_clients_begin_at_the_same_frame(tmp_path: Path) -> None:
+    with (
+        JackServer(tmp_path / "jackd.log", synchronous=True) as server,
+        JackClient(server.name, "mouth", outputs=["out"]) as mouth,
+        JackClient(server.name, "ears", inputs=["in"]) as ears,
+    ):
+        mouth.connect("mouth:out", "ears:in")
+        block = noise(4_800)
+        at = ears.frame_time() + 9_600
+        ears.begin({}, ["in"], frames=9_600, at=at)
+        mouth.begin({"out": block}, [], frames=4_800, at=at)
+        assert offset_of(block, ears.finish().channels["in"]) == 0
+
+
 def test_bus_comes_back_at_the_same_address(tmp_path: Path) -> None:
     def names() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
