@@ -70,19 +70,20 @@ async def _show_meters(daemon: Daemon, name: str | None) -> None:
     """Draw the levels until Ctrl-C; the daemon keeps the peak since our last call, so none is missed."""
     from rich.live import Live
 
+    # Asked before Live puts itself between: then nobody can tell any more.
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     with Live(auto_refresh=False) as live:
         while True:
             # Read anew each time: a reload can change the buses and their channels at any moment.
             found = await _buses(daemon, name)
-            live.update(_meters(await _levels(daemon, found)), refresh=True)
+            live.update(_meters(await _levels(daemon, found), ascii_only=ascii_only), refresh=True)
             await asyncio.sleep(METER_PERIOD_S)
 
 
-def _meters(levels: Mapping[str, list[LevelRecord]]) -> Table:
+def _meters(levels: Mapping[str, list[LevelRecord]], *, ascii_only: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     drawn = Table.grid(padding=(0, 2))
     for those in levels.values():
         for level in those:

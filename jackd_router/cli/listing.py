@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from jackd_router.cli.records import (
     BusRecord,
@@ -17,6 +18,7 @@ from jackd_router.cli.records import (
     StepRecord,
 )
 from jackd_router.cli.terminal import Table
+from jackd_router.core.names import natural_key
 
 SILENCE_DB = -144.0
 METER_FLOOR_DB = -60.0
@@ -46,7 +48,7 @@ def rules_table(rules: Iterable[RuleRecord]) -> Table:
             str(rule.ports),
             str(rule.connections),
             moment(rule.last_applied_usec),
-            rule.origin,
+            from_home(rule.origin),
         )
         for rule in rules
     ]
@@ -55,7 +57,7 @@ def rules_table(rules: Iterable[RuleRecord]) -> Table:
 
 def steps_table(steps: Iterable[StepRecord]) -> Table:
     """Give one row a rule that has something to say of two ports."""
-    return Table(("RULE", "OUTCOME", "REASON", "WRITTEN AT"), [(s.rule, s.outcome, s.reason, s.origin) for s in steps])
+    return Table(("RULE", "OUTCOME", "REASON", "WRITTEN AT"), [(s.rule, s.outcome, s.reason, from_home(s.origin)) for s in steps])
 
 
 def peers_table(peers: Iterable[PeerRecord]) -> Table:
@@ -106,13 +108,13 @@ def graph_lines(ports: Iterable[PortRecord], connections: Iterable[Pair]) -> Ite
         others[pair.source].append(f"-> {pair.destination}")
         others[pair.destination].append(f"<- {pair.source}")
     by_client: defaultdict[str, list[PortRecord]] = defaultdict(list)
-    for port in ports:
+    for port in sorted(ports, key=lambda port: natural_key(port.name)):
         by_client[port.client].append(port)
     for client, those in by_client.items():
         yield client
         for port in those:
             yield f"    {port.name.partition(':')[2]}  ({port.type} {port.direction})"
-            yield from (f"        {other}" for other in others[port.name])
+            yield from (f"        {other}" for other in sorted(others[port.name], key=natural_key))
 
 
 def report_lines(report: Report) -> Iterator[str]:
@@ -156,6 +158,12 @@ def decibels(gain: float) -> str:
 def moment(usec: int) -> str:
     """Give a time of D-Bus (microseconds since the epoch, 0 for never) in local time."""
     return datetime.fromtimestamp(usec / 1_000_000).strftime("%Y-%m-%d %H:%M:%S") if usec else "never"
+
+
+def from_home(path: str) -> str:
+    """Give a path as people write it: `~` for their home."""
+    home = f"{Path.home()}/"
+    return f"~/{path.removeprefix(home)}" if path.startswith(home) else path
 
 
 def with_underscores(values: Mapping[str, object]) -> dict[str, object]:

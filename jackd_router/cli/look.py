@@ -87,8 +87,7 @@ async def explain(daemon: Daemon, *, port: str, other: str | None, json: bool) -
     if json:
         show_json({"state": state, "summary": summary, "steps": [step._asdict() for step in steps]})
         return Exit.DONE
-    show(f"{Pair(typed(port), typed(other))}: {state}")
-    show(str(summary))
+    show(f"{state}: {summary}")
     if steps:
         show_table(listing.steps_table(steps))
     return Exit.DONE

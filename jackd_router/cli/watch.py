@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 
 from jackd_router.cli.exits import CommandFailed, Exit
 from jackd_router.cli.listing import with_underscores
-from jackd_router.cli.records import AppliedRecord, Pair, PortRecord, pairs, records
+from jackd_router.cli.records import AppliedRecord, Pair, PortRecord, ProblemRecord, pairs, records
 from jackd_router.cli.remote import Daemon, Event, OwnerChanged, unwrapped
 from jackd_router.cli.terminal import show, show_json
 from jackd_router.dbus_api.messages import Signal
@@ -18,6 +18,9 @@ from jackd_router.dbus_api.names import BUS_NAME, unescape
 
 _PROPERTIES_OF = {"Manager": "status", "Server": "server", "Config": "config", "Rules": "rules", "Bus": "bus"}
 """Whose properties are worth a line, and the word for it; the version of the graph is not, its changes are told."""
+
+_STRUCTS: Mapping[str, type[ProblemRecord | Pair]] = {"problems": ProblemRecord, "held": Pair, "contested": Pair}
+"""Properties that are lists of structs, and what the structs are."""
 
 _WORD_STARTS = re.compile("(?<=[a-z])(?=[A-Z])")
 
@@ -75,7 +78,7 @@ def lines_of(event: Event) -> Iterator[Line]:
                 pair = Pair(applied.source, applied.destination)
                 yield Line("applied", applied._asdict(), f"{applied.action}: {pair}  (rule '{applied.rule}')")
         case Signal(member="RulesChanged", body=[list(names)]):
-            yield Line("rules", {"names": names}, ", ".join(map(str, names)) or "read anew")
+            yield Line("rules", {"names": names}, f"changed: {', '.join(map(str, names)) or 'all'}")
         case _:
             return
 
@@ -98,10 +101,12 @@ def _graph_lines(
 
 
 def _properties_line(name: str, path: str, changed: Mapping[str, object]) -> Line:
-    fields = {_WORD_STARTS.sub("_", key).lower(): value for key, value in changed.items()}
+    values = {_WORD_STARTS.sub("_", key).lower(): value for key, value in changed.items()}
     if name == "bus":
-        fields = {"bus": unescape(path.rpartition("/")[2]), **fields}
-    return Line(name, fields, ", ".join(f"{key}: {_shown(value)}" for key, value in fields.items()))
+        values = {"bus": unescape(path.rpartition("/")[2]), **values}
+    structs = {key: records(kind, values[key]) for key, kind in _STRUCTS.items() if key in values}
+    fields = values | {key: [struct._asdict() for struct in those] for key, those in structs.items()}
+    return Line(name, fields, ", ".join(f"{key}: {_shown(value)}" for key, value in (values | structs).items()))
 
 
 def _shown(value: object) -> str:
@@ -110,7 +115,9 @@ def _shown(value: object) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:g}"
-        case list() | tuple():
-            return f"[{', '.join(map(_shown, value))}]"
+        case [] | "":
+            return "none"
+        case list():
+            return ", ".join(map(_shown, value))
         case _:
             return str(value)

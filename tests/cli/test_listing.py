@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from jackd_router.cli import listing
@@ -50,17 +52,17 @@ def test_ports() -> None:
 def test_graph_as_lines() -> None:
     ports = records(PortRecord, [*PORTS, ["synth:in", 1, "audio", []]])
     assert list(listing.graph_lines(ports, [Pair("system:capture_1", "synth:in")])) == [
+        "synth",
+        "    in  (audio input)",
+        "        <- system:capture_1",
+        "    midi_in  (midi input)",
         "system",
         "    capture_1  (audio output)",
         "        -> synth:in",
-        "synth",
-        "    midi_in  (midi input)",
-        "    in  (audio input)",
-        "        <- system:capture_1",
     ]
 
 
-def test_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules() -> None:
     reply = [["to speakers", True, "connect", "router.toml:3", 4, 2, 0], ["never", False, "forbid", "router.toml:9", 0, 0, 0]]
     rules = records(RuleRecord, reply)
     assert rules[1]._asdict() == {
@@ -77,6 +79,11 @@ def test_rules(monkeypatch: pytest.MonkeyPatch) -> None:
         "to speakers  enabled   connect  4      2            never         router.toml:3",
         "never        disabled  forbid   0      0            never         router.toml:9",
     ]
+
+
+def test_a_path_is_written_from_home() -> None:
+    assert listing.from_home(f"{Path.home()}/.config/router.toml:3") == "~/.config/router.toml:3"
+    assert listing.from_home("/etc/router.toml:3") == "/etc/router.toml:3"
 
 
 def test_steps_of_an_explanation() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from jackd_router import __version__
@@ -47,7 +50,20 @@ def test_version(run: Run) -> None:
 
 @pytest.mark.parametrize("command", READING + WRITING)
 def test_each_command_has_help(run: Run, command: str) -> None:
-    assert f" {command} " in run("--help").stdout
     done = run(command, "--help")
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: jackd-router {command}")
+
+
+def test_help_names_each_command(run: Run) -> None:
+    told = {line.split()[0] for line in run("--help").stdout.splitlines() if line.startswith("    ")}
+    assert told >= {*READING, *WRITING}
+
+
+def test_a_command_loads_what_it_needs_and_no_more(environment: dict[str, str]) -> None:
+    # Each of these costs a tenth of a second, at every `connect` that a script makes.
+    command = [sys.executable, "-X", "importtime", "-m", "jackd_router", "connect", "a:b", "c:d"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    assert "dbus_next" in loaded
+    assert loaded.isdisjoint({"rich", "numpy", "jack", "systemd", "tree_sitter", "inotify_simple"})

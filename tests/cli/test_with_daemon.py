@@ -134,7 +134,7 @@ def test_explain(router: RouterProcess) -> None:
     assert [step["rule"] for step in explained["steps"]] == ["to speakers"]
     assert told(router, "explain", "mic:out", "system:playback_1")["state"] == "forbidden"
     text = asked(router, "explain", "mic:out", "system:playback_1")
-    assert text.startswith("mic:out -> system:playback_1: forbidden\n")
+    assert text.startswith("forbidden: mic:out -> system:playback_1 ")
     assert "no microphone" in text
     peers = {peer["peer"]: (peer["state"], peer["rule"]) for peer in told(router, "explain", "synth:out_1")}
     assert peers["system:playback_1"] == ("connected", "to speakers")
@@ -241,7 +241,7 @@ def test_buses(router: RouterProcess) -> None:
     (bus,) = told(router, "bus", "main")
     assert (bus["gain"], bus["mute"]) == (3.0, False)
     assert asked(router, "bus").splitlines()[1].split() == ["main", "audio", "2", "in,", "2", "out", "+3.0", "dB"]
-    assert "1000000000" in asked(router, "bus", "main", "--gain", "1e9", code=1).replace(",", "").replace("_", "")
+    assert "from -144" in asked(router, "bus", "main", "--gain", "1e9", code=1)
     assert "mian" in asked(router, "bus", "mian", "--mute", code=1)
     assert "mian" in asked(router, "bus", "mian", code=1)
 
