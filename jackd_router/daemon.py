@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from jackd_router import __version__
-from jackd_router.core.errors import ConfigInvalid, RouterError
+from jackd_router.core.errors import Busy, ConfigInvalid
 from jackd_router.dbus_api.errors import NameTaken
 from jackd_router.dbus_api.serve import serve
 from jackd_router.runtime.config_files import default_path
@@ -32,6 +32,7 @@ from jackd_router.service.notify import (
 log = logging.getLogger("jackd_router")
 
 EXIT_REFUSED = 1
+_BUSY_S = 0.2
 
 
 class Stopped(Exception):  # noqa: N818: not an error, it only ends the TaskGroup
@@ -56,12 +57,12 @@ class Daemon(Listener):
         loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._router.start()
+                self._router.load()
                 self._router.subscribe(self)
                 tasks.create_task(serve(self._router, tasks, self._attached), name="dbus")
                 tasks.create_task(self._reload_when_asked(), name="reload")
                 tasks.create_task(self._stay_alive(), name="watchdog")
-                # Everything that lives as long as the program: the collector need not walk it again and again.
+                # What is there now lives as long as the program: the collector need not walk it again and again.
                 gc.collect()
                 gc.freeze()
                 self._follow_config()
@@ -76,10 +77,11 @@ class Daemon(Listener):
             await self._router.stop()
 
     def _attached(self, attached: bool) -> None:
-        """Tell systemd that the start is complete: calls are answered, or there is no bus. JACK is not waited for."""
+        """Begin to work: our name on the bus is ours, or there is no bus. Only now, lest a second daemon disturb the first."""
         del attached
         if not self._ready:
             self._ready = True
+            self._router.start()
             tell_ready(self._router.status.text)
             log.info("jackd-router %s is ready: %s", __version__, self._router.status.text, extra={"MESSAGE_ID": Event.STARTED})
 
@@ -109,8 +111,9 @@ class Daemon(Listener):
                 await self._router.reload()
             except ConfigInvalid:
                 log.warning("The configuration was not reloaded; the one in force stays")
-            except RouterError as error:
-                log.warning("The configuration was not reloaded: %s", error)
+            except Busy:
+                # Somebody reloads over D-Bus, perhaps what stood in the file before it was saved: soon again.
+                asyncio.get_running_loop().call_later(_BUSY_S, self._reload_asked.set)
             tell_ready(self._router.status.text)
 
     async def _stay_alive(self) -> None:

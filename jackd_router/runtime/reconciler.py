@@ -149,7 +149,7 @@ class Reconciler:
             if ends:
                 self._cuts[connection] = ends
                 self._wait(connection)
-        elif connected and connection in self.ledger.quarrels:
+        elif connected and connection in self.ledger.quarrels and self.step_for(connection).deed is Deed.DISCONNECT:
             self._undone(connection, now)
 
     def look_at(self, connections: Iterable[Connection]) -> None:

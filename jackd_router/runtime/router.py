@@ -78,8 +78,8 @@ class Router:
 
     # ---- life
 
-    def start(self) -> None:
-        """Load the configuration and what was kept, and begin to look for a server."""
+    def load(self) -> None:
+        """Load the configuration and what was kept; from here on the router can be asked."""
         self.configuration.load_at_start()
         self._state_file.read()
         config = self.configuration.in_force
@@ -87,8 +87,12 @@ class Router:
         self._buses.restore(self._state_file.kept.buses)
         self.rules.client_name = config.client_name
         self.rules.put_in_force(config, self.rules.matcher(config))
-        self._start_keeper(config)
+        self._keeper = self._new_keeper(config)
         self._refresh_status()
+
+    def start(self) -> None:
+        """Begin to look for a server."""
+        self._keeper.start()
 
     async def stop(self) -> None:
         """Leave the server; connections stay, the sound of others goes on without us."""
@@ -96,15 +100,16 @@ class Router:
         self._publisher.flush()
         self._state_file.flush()
 
-    def _start_keeper(self, config: Config) -> None:
-        self._keeper = ServerKeeper(config.server_name or self._default_server, config.client_name, self._events)
-        self._events.keeper = self._keeper
-        self._keeper.start()
+    def _new_keeper(self, config: Config) -> ServerKeeper:
+        keeper = ServerKeeper(config.server_name or self._default_server, config.client_name, self._events)
+        self._events.keeper = keeper
+        return keeper
 
     async def _replace_keeper(self, config: Config) -> None:
         """Leave one server and look for another."""
         await self._keeper.stop()
-        self._start_keeper(config)
+        self._keeper = self._new_keeper(config)
+        self._keeper.start()
 
     # ---- what changed, from below
 

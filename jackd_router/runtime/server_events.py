@@ -43,6 +43,7 @@ class ServerEvents:
         self._loop = asyncio.get_running_loop()
         self.keeper: ServerKeeper
         self._changed_at = self._verified_at = 0.0
+        self._again = False
 
     # ---- a server came
 
@@ -127,7 +128,9 @@ class ServerEvents:
     def _read_anew(self, host: HostProcess) -> None:
         """Read the whole graph beside the events; they queue meanwhile, so that nothing falls between the two."""
         if self._mirror.loading:
+            self._again = True  # what is being read may be from before the loss
             return
+        self._again = False
         self._verified_at = self._loop.time()
         self._mirror.begin_load()
         host.submit(lambda answer: self._read(host, answer), protocol.READ_GRAPH)
@@ -140,6 +143,8 @@ class ServerEvents:
             log.warning("The mirror of the graph was wrong in %d places; mended", len(changes.ports) + len(changes.connections))
         self._reconciler.take(changes)
         self._publisher.graph(changes)
+        if self._again:
+            self._read_anew(host)
 
     # ---- the server went
 
