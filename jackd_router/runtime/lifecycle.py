@@ -189,6 +189,8 @@ class ServerKeeper:
         if now in (State.UNRESPONSIVE, State.OPENING_LATE):
             self._unresponsive_since = self._loop.time()
             log.warning("The JACK server does not answer: %s", reason, extra={"REASON": reason})
+        elif now is State.PAUSED and before is not State.CONNECTED:
+            log.log(self._level(), "Could not connect to the JACK server: %s", reason, extra={"REASON": reason})
         elif before is State.UNRESPONSIVE and now is State.CONNECTED:
             log.info("The JACK server answers again")
         error = reason if now in (State.PAUSED, State.UNRESPONSIVE, State.OPENING_LATE) else ""
@@ -198,6 +200,10 @@ class ServerKeeper:
         for future in self._settled.copy():
             if not future.done():
                 future.set_result(None)
+
+    def _level(self) -> int:
+        """Give the level for what happens again and again for one cause: a warning at first only."""
+        return logging.WARNING if self._failures <= 1 else logging.DEBUG
 
     def publish(self, now: ServerState) -> None:
         """Swap the state of the server and tell it, when it is another one than was told last."""
@@ -215,7 +221,7 @@ class ServerKeeper:
     def _spare_ended(self, host: HostProcess, status: int) -> None:
         if self._spare is host:
             self._spare = None
-            log.warning("The spare JACK host ended by itself with status %s", status, extra={"REASON": f"status {status}"})
+            log.log(self._level(), "The spare JACK host ended by itself with status %s", status)
 
     def _open(self) -> None:
         host, self._spare = self._spare or self._spawn(), None
