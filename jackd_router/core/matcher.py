@@ -190,9 +190,7 @@ class Matcher:
 
     def _touch(self, name: PortName) -> None:
         """Note what the coming or going of a port may change."""
-        for cell in self._membership.cells_of_port(name):
-            if self.rules[cell.part.rank].action is Action.CONNECT:
-                self._stale.add(cell)
+        self._stale.update(self._membership.cells_of_port(name))
         # A rule that forbids may decide otherwise about pairs that stay chosen.
         self._changed |= self._chosen_at.get(name, set())
 

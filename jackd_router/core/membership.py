@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from jackd_router.core.config import Rule
+from jackd_router.core.config import Action, Rule
 from jackd_router.core.graph import Port, PortName, PortType
 from jackd_router.core.names import NaturalKey, natural_key
 from jackd_router.core.selector_index import SelectorIndex, client_names
@@ -114,10 +114,12 @@ class Membership:
         return self._matched[rank]
 
     def cells_of_port(self, name: PortName) -> Iterable[Cell]:
-        """Give the cells that the port takes part in."""
+        """Give the cells that the port takes part in; only rules that connect have any."""
         member = self.members[name]
         client = member.port.client
         for part in member.parts():
+            if self._rules[part.rank].action is not Action.CONNECT:
+                continue
             if member.port.is_source:
                 yield from (Cell(part, client, other) for other in self.destinations.get(part, ()))
             else:

@@ -108,14 +108,11 @@ class _Reader:
         try:
             if form is not None:
                 return Pattern(form, parse_shown(text), used)
-            pattern = Pattern(Form.REGEX, text[1:-1], used)
-            pattern.filled(dict.fromkeys(used, "x"))
+            return Pattern(Form.REGEX, text[1:-1], used)
         except UserError as error:
             self._table.complain(str(error), *self._path, *path)
         except (re.error, OverflowError, RecursionError) as error:
             self._table.complain(f"not a regular expression: {found(text)}: {error}", *self._path, *path)
-        else:
-            return pattern
         return None
 
     def _read_bus(self, table: Table) -> BusSelector | None:

@@ -38,7 +38,10 @@ class Pattern:
     _compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Compile; raises re.error (and what else `re.compile` does) on a bad regular expression."""
+        """Compile; raises re.error (and what else `re.compile` does) on a bad regular expression.
+
+        One that is not filled in yet is compiled with a letter in each place, to see whether it can be.
+        """
         with warnings.catch_warnings():
             # What Python's `re` may mean otherwise one day is no reason to refuse a pattern that works.
             warnings.simplefilter("ignore")
@@ -56,18 +59,23 @@ class Pattern:
 
         A group that took no part caught nothing, which is what it is filled in as.
         """
-        if self.form is not Form.REGEX:
-            return ((), {}) if self._compiled.fullmatch(name) else None
         # A byte that is not UTF-8 is `\xNN` in a regular expression too: there that means the character U+00NN.
-        found = self._compiled.fullmatch(name if name.isascii() else name.translate(_UNDECODED))
+        undecoded = self.form is Form.REGEX and not name.isascii()
+        found = self._compiled.fullmatch(name.translate(_UNDECODED) if undecoded else name)
         if found is None:
             return None
-        caught = tuple(name[slice(*span)] for span in found.regs[1:])
+        caught = tuple(name[slice(*span)] for span in map(found.span, range(1, self._compiled.groups + 1)))
         return caught, {group: caught[index - 1] for group, index in self._compiled.groupindex.items()}
 
     def filled(self, groups: Groups) -> Pattern:
         """Give the pattern with the groups that it refers to filled in, literally."""
-        return replace(self, values=tuple(sorted((group, groups[group]) for group in self.references)))
+        if not self.references:
+            return self
+        try:
+            return replace(self, values=tuple(sorted((group, groups[group]) for group in self.references)))
+        except re.error:
+            # `{1}*` is an expression with most of what {1} can be; where it is none, it matches nothing.
+            return Pattern(Form.REGEX, "(?!)")
 
     def beginning(self) -> str:
         """Give the literal text that every match begins with, as far as that is plain to see."""
@@ -95,7 +103,7 @@ class Pattern:
 
     def _pieces(self) -> Iterator[tuple[str, bool]]:
         """Give the text in pieces: what is filled in is literal."""
-        values = dict(self.values)
+        values = dict(self.values) or dict.fromkeys(self.references, "x")
         for index, piece in enumerate(_REFERENCE.split(self.text)):
             if index % 2 == 0:
                 yield piece, self.form is Form.LITERAL

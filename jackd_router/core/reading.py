@@ -30,7 +30,7 @@ class Table:
 
     def complain(self, text: str, *path: str | int, of_key: bool = False, severity: Severity = Severity.ERROR) -> None:
         """Note a problem with the value at this path in the table, or with its key."""
-        line, column = self._position(self._document.keys if of_key or not path else self._document.values, path)
+        line, column = self._position(self._document.keys if of_key else self._document.values, path)
         self._problems.append(Problem(self._document.file, line, column, text, severity))
 
     def wrong(self, key: str, value: object, allowed: str, *path: str | int) -> None:

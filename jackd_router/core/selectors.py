@@ -9,6 +9,8 @@ from jackd_router.core.graph import Port, PortType
 from jackd_router.core.names import bus_port
 from jackd_router.core.patterns import Groups, Pattern, fill
 
+_NO_GROUPS: Groups = {}
+
 
 class Beginning(NamedTuple):
     """What the name of a matching client begins with; `whole`: it is the name."""
@@ -61,27 +63,33 @@ class PortSelector:
 
     def groups(self, port: Port, name: str) -> Groups | None:
         """Give what the groups catch when the port goes by this name, one of its own; None where it does not match."""
-        if self.type is not None and self.type is not flow(port.type):
-            return None
-        if self.physical not in (None, port.is_physical) or self.terminal not in (None, port.is_terminal):
-            return None
         client, _, short_name = name.partition(":")
-        numbered: list[str] = []
+        numbered: tuple[str, ...] = ()
         named: dict[str, str] = {}
-        for pattern, candidates in (
-            (self.name, (name,)),
-            (self.client, (client,)),
-            (self.port, (short_name,)),
-            (self.alias, port.aliases),
-        ):
+        for pattern, text in ((self.name, name), (self.client, client), (self.port, short_name)):
             if pattern is None:
                 continue
-            caught = next(filter(None, map(pattern.catch, candidates)), None)
+            caught = pattern.catch(text)
             if caught is None:
                 return None
             numbered += caught[0]
-            named.update(caught[1])
-        return named | {str(number): text for number, text in enumerate(numbered, 1)}
+            named |= caught[1]
+        if self.alias is not None:
+            caught = next(filter(None, map(self.alias.catch, port.aliases)), None)
+            if caught is None:
+                return None
+            numbered += caught[0]
+            named |= caught[1]
+        if not self._has_properties(port):
+            return None
+        return named | {str(number): text for number, text in enumerate(numbered, 1)} if numbered else _NO_GROUPS
+
+    def _has_properties(self, port: Port) -> bool:
+        return (
+            (self.type is None or self.type is flow(port.type))
+            and (self.physical is None or self.physical is port.is_physical)
+            and (self.terminal is None or self.terminal is port.is_terminal)
+        )
 
     def matches(self, port: Port) -> Groups | None:
         """Give what the groups catch; None where the port does not match."""

@@ -1,0 +1,1 @@
+"""Tests of the pure heart, and of the files that it is fed with."""

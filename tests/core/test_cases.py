@@ -1,0 +1,133 @@
+"""The cases of `cases/*.toml`: rules and a graph, and what the rules make of it. A new case needs no Python.
+
+A case has `name`, `config` (the text of a configuration), `sources` and `destinations` (names, or tables with `name`, `type`,
+`physical`, `terminal`, `aliases`); if need be `connected`, `owned` ("pair" = "rule"), `held`, `kept`, `client_name`; and of
+what is expected at least one: the whole of `wanted`, `connect`, `disconnect`, `adopted` ("pair" = "rule"), `released`,
+`fan_out`, `unmet`, `shadowed`, `matched` (rule = number of ports), or some `forbidden`, `left`, `unspoken`, `decided_by`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from jackd_router.core.config import Config
+from jackd_router.core.graph import Graph, Port, PortFlags, PortName, PortType
+from jackd_router.core.matcher import Matcher, Verdict
+from jackd_router.core.names import parse_shown
+from jackd_router.core.plan import Deed, Plan, plan, shadowed, unmet
+from tests.core.building import config, connection, graph, matcher
+
+Case = Mapping[str, object]
+
+_GIVEN = {"name", "config", "sources", "destinations", "connected", "owned", "held", "kept", "client_name"}
+
+
+def _cases() -> Iterator[ParameterSet]:
+    for file in sorted(Path(__file__).with_name("cases").glob("*.toml")):
+        for case in tomllib.loads(file.read_text())["case"]:
+            yield pytest.param(case, id=f"{file.stem}: {case['name']}")
+
+
+def _texts(case: Case, key: str) -> list[str]:
+    value = case.get(key, [])
+    assert isinstance(value, list)
+    return [str(item) for item in value]
+
+
+def _table(case: Case, key: str) -> dict[str, object]:
+    value = case.get(key, {})
+    assert isinstance(value, dict)
+    return value
+
+
+def _port(written: object, direction: PortFlags) -> Port:
+    table: dict[str, Any] = written if isinstance(written, dict) else {"name": written}
+    assert not table.keys() - {"name", "type", "physical", "terminal", "aliases"}, table
+    flags = direction
+    flags |= PortFlags.PHYSICAL if table.get("physical") else PortFlags(0)
+    flags |= PortFlags.TERMINAL if table.get("terminal") else PortFlags(0)
+    name = PortName(parse_shown(table["name"]))
+    return Port(name, PortType(table.get("type", "audio")), flags, tuple(table.get("aliases", ())))
+
+
+class _Situation:
+    """A case, carried out."""
+
+    def __init__(self, case: Case) -> None:
+        self.config: Config = config(str(case["config"]))
+        sources, destinations = case.get("sources", []), case.get("destinations", [])
+        assert isinstance(sources, list)
+        assert isinstance(destinations, list)
+        ports = [_port(port, PortFlags.OUTPUT) for port in sources] + [_port(port, PortFlags.INPUT) for port in destinations]
+        self.graph: Graph = graph(ports, map(connection, _texts(case, "connected")))
+        self.matcher: Matcher = matcher(self.config, ports, client_name=str(case.get("client_name", self.config.client_name)))
+        self.plan: Plan = plan(
+            self.matcher,
+            self.graph,
+            owned={connection(pair): str(rule) for pair, rule in _table(case, "owned").items()},
+            held={connection(pair) for pair in _texts(case, "held")},
+            kept={connection(pair) for pair in _texts(case, "kept")},
+            unmatched=self.config.unmatched,
+        )
+
+    def steps(self, deed: Deed) -> set[object]:
+        return {step.connection for step in self.plan.steps if step.deed is deed}
+
+    def have(self, verdict: Verdict, pairs: list[str]) -> None:
+        assert {pair: self.matcher.decide(connection(pair)).verdict for pair in pairs} == dict.fromkeys(pairs, verdict)
+
+
+def _check_plan(now: _Situation, case: Case) -> None:
+    adopted = {connection(pair): rule for pair, rule in _table(case, "adopted").items()}
+    assert now.plan.adopted == adopted
+
+
+def _check_deciders(now: _Situation, case: Case) -> None:
+    deciders = {pair: now.matcher.decide(connection(pair)).rule for pair in _table(case, "decided_by")}
+    assert {pair: rule and rule.name for pair, rule in deciders.items()} == _table(case, "decided_by")
+
+
+def _pairs(case: Case, key: str) -> set[object]:
+    return {connection(pair) for pair in _texts(case, key)}
+
+
+def _same(found: object, expected: object) -> None:
+    assert found == expected
+
+
+_EXPECTED: dict[str, Callable[[_Situation, Case], None]] = {
+    "wanted": lambda now, case: _same(set(now.matcher.wanted()), _pairs(case, "wanted")),
+    "connect": lambda now, case: _same(now.steps(Deed.CONNECT), _pairs(case, "connect")),
+    "disconnect": lambda now, case: _same(now.steps(Deed.DISCONNECT), _pairs(case, "disconnect")),
+    "adopted": _check_plan,
+    "released": lambda now, case: _same(set(now.plan.released), _pairs(case, "released")),
+    "fan_out": lambda now, case: _same(set(filter(now.matcher.is_fan_out, now.matcher.wanted())), _pairs(case, "fan_out")),
+    "unmet": lambda now, case: _same(list(unmet(now.matcher)), _texts(case, "unmet")),
+    "shadowed": lambda now, case: _same(list(shadowed(now.matcher)), _texts(case, "shadowed")),
+    "matched": lambda now, case: _same({r: now.matcher.ports_matched(r) for r in _table(case, "matched")}, case["matched"]),
+    "forbidden": lambda now, case: now.have(Verdict.FORBIDDEN, _texts(case, "forbidden")),
+    "left": lambda now, case: now.have(Verdict.LEFT, _texts(case, "left")),
+    "unspoken": lambda now, case: now.have(Verdict.UNSPOKEN, _texts(case, "unspoken")),
+    "decided_by": _check_deciders,
+}
+
+
+@pytest.mark.parametrize("case", _cases())
+def test_case(case: Case) -> None:
+    expected = case.keys() - _GIVEN
+    assert expected, "the case expects nothing"
+    now = _Situation(case)
+    for key in sorted(expected):
+        _EXPECTED[key](now, case)
+
+
+def test_names_of_cases_are_unique_in_their_file() -> None:
+    for file in Path(__file__).with_name("cases").glob("*.toml"):
+        names = [case["name"] for case in tomllib.loads(file.read_text())["case"]]
+        assert len(names) == len(set(names)), file

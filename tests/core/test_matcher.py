@@ -1,0 +1,102 @@
+"""The matcher where examples of whole graphs do not reach: what it tells of changes, and whom it names."""
+
+from __future__ import annotations
+
+import pytest
+
+from jackd_router.core.errors import NoSuchRule
+from jackd_router.core.graph import PortName
+from jackd_router.core.matcher import Matcher, Role
+from tests.core.building import config, connection, destination, matcher, source
+
+RULES = """
+[[rule]]
+name = "no"
+action = "forbid"
+enabled = false
+from = "synth"
+to = "mixer:in_2"
+[[rule]]
+name = "yes"
+from = "synth"
+to = "mixer"
+[[rule]]
+name = "never"
+from = "mixer"
+to = "mixer"
+"""
+
+
+@pytest.fixture
+def stereo() -> Matcher:
+    """Give a matcher of a stereo synth and a stereo mixer, whose changes were taken."""
+    ports = [
+        source("synth:out_1"),
+        source("synth:out_2"),
+        destination("mixer:in_1"),
+        destination("mixer:in_2"),
+        source("mixer:out"),
+    ]
+    result = matcher(config(RULES), ports)
+    assert result.take_changed() == {connection("synth:out_1 -> mixer:in_1"), connection("synth:out_2 -> mixer:in_2")}
+    return result
+
+
+def test_changes_are_told_once(stereo: Matcher) -> None:
+    assert stereo.take_changed() == set()
+
+
+def test_a_port_that_goes_changes_its_pairs_and_those_that_move(stereo: Matcher) -> None:
+    stereo.remove_port(PortName("synth:out_1"))
+    assert stereo.take_changed() == {
+        connection("synth:out_1 -> mixer:in_1"),
+        connection("synth:out_2 -> mixer:in_1"),
+        # Still chosen, but from now on as the rest of a fan-out.
+        connection("synth:out_2 -> mixer:in_2"),
+    }
+
+
+def test_a_port_that_is_told_of_again_changes_nothing(stereo: Matcher) -> None:
+    stereo.add_port(source("synth:out_1"))
+    assert stereo.take_changed() == set()
+
+
+def test_a_rule_that_is_switched_changes_what_it_covers_of_the_chosen(stereo: Matcher) -> None:
+    stereo.set_rule_enabled("no", True)
+    assert stereo.take_changed() == {connection("synth:out_2 -> mixer:in_2")}
+    stereo.set_rule_enabled("no", True)
+    assert stereo.take_changed() == set()
+    stereo.set_rule_enabled("yes", False)
+    assert stereo.take_changed() == {connection("synth:out_1 -> mixer:in_1"), connection("synth:out_2 -> mixer:in_2")}
+    assert stereo.wanted() == {}
+
+
+def test_a_new_alias_counts(stereo: Matcher) -> None:
+    stereo.add_port(source("other:out"))
+    stereo.add_port(source("other:out", aliases=["synth:alias"]))
+    assert stereo.chosen_at(PortName("other:out")) == {
+        connection("other:out -> mixer:in_1"),
+        connection("other:out -> mixer:in_2"),
+    }
+
+
+def test_speakers_come_in_deciding_order_with_their_role(stereo: Matcher) -> None:
+    told = stereo.speakers(connection("synth:out_1 -> mixer:in_2"))
+    assert [(speaker.rule.name, speaker.role) for speaker in told] == [("no", Role.DISABLED), ("yes", Role.NOT_PAIRED)]
+    assert set(told[1].instead) == {connection("synth:out_1 -> mixer:in_1"), connection("synth:out_2 -> mixer:in_2")}
+    (own,) = stereo.speakers(connection("mixer:out -> mixer:in_1"))
+    assert (own.rule.name, own.role) == ("never", Role.SAME_CLIENT)
+    assert stereo.speakers(connection("synth:out_1 -> mixer:gone")) == ()
+
+
+def test_a_rule_that_is_not_there_is_named_with_the_nearest(stereo: Matcher) -> None:
+    with pytest.raises(NoSuchRule, match=r'there is no rule "yse"; did you mean "yes"\?'):
+        stereo.set_rule_enabled("yse", True)
+
+
+def test_a_port_event_compares_with_few_of_many_rules() -> None:
+    rules = "".join(f"[[rule]]\nname = 'r{n}'\nfrom = 'client{n}:*'\nto = '/dest{n}:.*/'\n" for n in range(500))
+    asked = Matcher(config(rules), client_name="router")
+    assert len(asked._membership._from.may_match(source("client7:out"))) == 1
+    assert len(asked._membership._to.may_match(destination("dest123:in"))) == 1
+    assert not asked._membership._from.may_match(source("other:out"))
