@@ -118,7 +118,7 @@ _EXPECTED: dict[str, Callable[[_Situation, Case], None]] = {
 }
 
 
-@pytest.mark.parametrize("case", _cases())
+@pytest.mark.parametrize("case", list(_cases()))
 def test_case(case: Case) -> None:
     expected = case.keys() - _GIVEN
     assert expected, "the case expects nothing"
