@@ -143,7 +143,7 @@ class JackClient:
         return int(str(self.ask("frame_time")["frame"]))
 
     def begin(self, send: Mapping[str, Samples], record: Sequence[str], frames: int, *, at: int | None = None) -> None:
-        """Begin what `exchange` does, at the given frame of the server or with the next period; `finish` gives the result."""
+        """Begin what `exchange` does, with the first period at or after a frame of the server; `finish` gives the result."""
         self.ask("begin", send=_encoded(send), record=list(record), frames=frames, at=at)
 
     def finish(self) -> Recording:

@@ -42,15 +42,14 @@ class Sound:
         samples = self.send.get(port)
         if samples is not None and samples.size:
             at = np.arange(self.position, self.position + frames)
-            inside = (at >= 0) & (at < samples.size)
+            inside = at < samples.size
             out = samples[at % samples.size] if self.repeat else np.where(inside, samples[at % samples.size], out)
         return out
 
     def keep(self, port: str, block: Samples) -> None:
         """Append what came in on a port."""
-        first, end = max(self.position, 0), min(self.position + block.size, self.frames)
-        if first < end:
-            self.recorded[port][first:end] = block[first - self.position : end - self.position]
+        end = min(self.position + block.size, self.frames)
+        self.recorded[port][self.position : end] = block[: max(0, end - self.position)]
 
     def advance(self, frames: int) -> None:
         """Go on to the next period."""
@@ -75,13 +74,15 @@ class Program:
         """Send and record one period."""
         sound = self.sound
         ports = self.audio
-        if sound.at is not None:
-            # By the server's clock, which all clients share: two that begin at the same frame begin together.
-            sound.position = self.client.last_frame_time - sound.at
+        # The server's clock, which is the same for all clients in a period, is asked for the beginning only: after an
+        # xrun it jumps, but with --sync no client misses a period.
+        begun = sound.at is None or self.client.last_frame_time >= sound.at
+        if begun:
+            sound.at = None
         for name, port in ports.items():
             if port.is_output:
-                port.get_array()[:] = sound.block(name, frames)
-        if sound.done.is_set():
+                port.get_array()[:] = sound.block(name, frames) if begun else 0
+        if not begun or sound.done.is_set():
             return
         for name in sound.recorded:
             sound.keep(name, ports[name].get_array())
@@ -149,7 +150,7 @@ class Program:
         return {"frame": self.client.last_frame_time}
 
     def begin(self, send: dict[str, str], record: list[str], frames: int, at: int | None) -> Answer:
-        """Send once and record, from the given frame of the server on, or from the next period."""
+        """Send once and record, from the first period at or after a frame of the server on, or from the next one."""
         self.sound = Sound(_decoded(send), record, frames, at=at)
         return {}
 
