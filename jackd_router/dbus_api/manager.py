@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jackd_router.core.names import shown
+from jackd_router.dbus_api.errors import INVALID_ARGS, CallError
 from jackd_router.dbus_api.message_bus import Variant, variant
 from jackd_router.dbus_api.messages import Call
 from jackd_router.dbus_api.options import Options
 from jackd_router.runtime.router import Router
 
+_WORDS_LIMIT = 320
 FEATURES = ("buses", "meters")
 """What this build can do, in words that clients test for. A word is added when the thing works, and never taken away."""
 
@@ -65,8 +67,15 @@ class Manager:
     def inhibit(self, call: Call, who: str, why: str, options: Mapping[str, Variant]) -> int:
         """Stop all automatic changes for this caller."""
         Options(options)
-        return self._router.inhibit(call.sender, who, why)
+        return self._router.inhibit(call.sender, _words("who", who), _words("why", why))
 
     def uninhibit(self, call: Call, cookie: int) -> None:
         """Take back an inhibitor."""
         self._router.uninhibit(cookie)
+
+
+def _words(argument: str, text: str) -> str:
+    """Give a text that can be shown in one line with others, or say why it cannot."""
+    if not text or len(text) > _WORDS_LIMIT or not text.isprintable():
+        raise CallError(INVALID_ARGS, f"{argument} must have 1 to {_WORDS_LIMIT} characters that can be printed: {text!r}")
+    return text

@@ -1,0 +1,496 @@
+"""The face on the real daemon: every interface, every property, the names, the bus that comes and goes, and nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from jackd_router.dbus_api import errors, names
+from jackd_router.dbus_api.errors import CallError
+from jackd_router.dbus_api.interface_xml import Interface, parse_interfaces, read_interface
+from jackd_router.dbus_api.message_bus import Value, Variant, variant
+from jackd_router.dbus_api.messages import Body, Signal, SignalMatch
+from jackd_router.dbus_api.session_bus import SessionBus
+from tests.conftest import StartClient, StartRouter
+from tests.dbus_api.nasty_values import NastyValues
+from tests.dbus_api.until import until
+from tests.support.eventually import eventually_async
+from tests.support.jack_server import JackServer
+from tests.support.router_process import cli
+from tests.support.session_bus import SessionBus as BusDaemon
+
+pytestmark = pytest.mark.asyncio
+
+CONFIG = """
+[client]
+name = "router"
+
+[[rule]]
+name = "synth to speakers"
+from = "synth:*"
+to = "ears:*"
+
+[[rule]]
+name = "nothing to the recorder"
+action = "forbid"
+from = "synth:*"
+to = "recorder:*"
+
+[[bus]]
+name = "main"
+channels = ["L", "R"]
+gain = -6.0
+
+[[bus]]
+name = "talk-back"
+channels = 1
+"""
+NOTHING: dict[str, Variant] = {}
+EXPORTED = ("Manager", "Server", "Graph", "Rules", "Config", "Buses")
+
+
+class Remote:
+    """A client of the daemon, in the words of the API."""
+
+    def __init__(self, bus: SessionBus) -> None:
+        self.bus = bus
+
+    async def call(self, member: str, signature: str = "", *body: Value, path: str = names.ROOT_PATH) -> Body:
+        """Call `Interface.Member` of the API, or a member by its whole name."""
+        name = member if member.startswith("org.") else f"{names.BUS_NAME}.{member}"
+        interface, _, method = name.rpartition(".")
+        return await self.bus.call(names.BUS_NAME, path, interface, method, signature, body)
+
+    async def get(self, property_name: str, path: str = names.ROOT_PATH) -> object:
+        """Give the value of the property `Interface.Name`."""
+        interface, _, name = property_name.rpartition(".")
+        (value,) = await self.call(f"{names.PROPERTIES}.Get", "ss", f"{names.BUS_NAME}.{interface}", name, path=path)
+        got: object = value.value
+        return got
+
+    async def set(self, property_name: str, value: Variant, path: str = names.ROOT_PATH) -> None:
+        """Set the property `Interface.Name`."""
+        interface, _, name = property_name.rpartition(".")
+        await self.call(f"{names.PROPERTIES}.Set", "ssv", f"{names.BUS_NAME}.{interface}", name, value, path=path)
+
+    async def error_of(self, member: str, signature: str = "", *body: Value, path: str = names.ROOT_PATH) -> CallError:
+        """Give the error that a call is answered with."""
+        with pytest.raises(CallError) as caught:
+            await self.call(member, signature, *body, path=path)
+        return caught.value
+
+    async def outcome(self, call: NastyCall) -> CallError | None:
+        """Give the error that a call is answered with, if it is one."""
+        try:
+            await self.bus.call(names.BUS_NAME, call.path, call.interface, call.member, call.signature, call.body)
+        except CallError as error:
+            return error
+        return None
+
+    async def collect(self) -> list[Signal]:
+        """Give a list that fills with the signals of the daemon."""
+        seen: list[Signal] = []
+        await self.bus.subscribe(SignalMatch(sender=names.BUS_NAME), lambda got: seen.append(got))
+        return seen
+
+
+@asynccontextmanager
+async def remote(daemon: BusDaemon) -> AsyncIterator[Remote]:
+    """Give a client of the daemon on this bus."""
+    async with await SessionBus.open([daemon.address]) as bus:
+        yield Remote(bus)
+
+
+async def connected(on: Remote) -> None:
+    """Wait until the daemon has its server."""
+    await eventually_async(lambda: _is_connected(on))
+
+
+async def _is_connected(on: Remote) -> bool:
+    return await on.get("Server.State") == "connected"
+
+
+def plain(xml: str) -> dict[str, str]:
+    """Give the interfaces of a document by name, without comments and white space."""
+    return {interface.name: interface.xml for interface in parse_interfaces(xml)}
+
+
+async def test_the_contract_is_what_is_offered(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    start_router(CONFIG)
+    async with remote(session_bus) as on:
+        (root,) = await on.call("org.freedesktop.DBus.Introspectable.Introspect")
+        offered = {name: xml for name, xml in plain(root).items() if name.startswith(names.BUS_NAME)}
+        assert offered == {read_interface(name).name: read_interface(name).xml for name in EXPORTED}
+        (bus,) = await on.call("org.freedesktop.DBus.Introspectable.Introspect", path=names.bus_path("talk-back"))
+        assert plain(bus)[names.BUS] == read_interface("Bus").xml
+        (buses,) = await on.call("org.freedesktop.DBus.Introspectable.Introspect", path=f"{names.ROOT_PATH}/bus")
+        assert [child.attrib["name"] for child in ET.fromstring(buses).iterfind("node")] == ["main", "talk_2dback"]
+
+
+async def test_every_property_has_a_value(session_bus: BusDaemon, running_server: JackServer, start_router: StartRouter) -> None:
+    router = start_router(CONFIG)
+    async with remote(session_bus) as on:
+        await connected(on)
+        for name in EXPORTED:
+            interface = read_interface(name)
+            (values,) = await on.call(f"{names.PROPERTIES}.GetAll", "s", interface.name)
+            assert {key: value.signature for key, value in values.items()} == types_of(interface)
+        (values,) = await on.call(f"{names.PROPERTIES}.GetAll", "s", names.BUS, path=names.bus_path("main"))
+        assert {key: value.signature for key, value in values.items()} == types_of(read_interface("Bus"))
+        assert values["Name"].value == "main"
+        assert values["Inputs"].value == ["router:main_in_L", "router:main_in_R"]
+        assert (values["Channels"].value, values["Gain"].value, values["Mute"].value, values["Active"].value) == (
+            2,
+            -6.0,
+            False,
+            True,
+        )
+        assert values["Matrix"].value == [[1.0, 0.0], [0.0, 1.0]]
+        assert await on.get("Server.ServerName") == running_server.name
+        assert await on.get("Config.Path") == str(router.config_path)
+        (managed,) = await on.call("org.freedesktop.DBus.ObjectManager.GetManagedObjects")
+        assert set(managed) == {names.bus_path("main"), names.bus_path("talk-back")}
+
+
+def types_of(interface: Interface) -> dict[str, str]:
+    return {name: declared.type for name, declared in interface.properties.items() if declared.readable}
+
+
+async def test_status_in_one_call(session_bus: BusDaemon, running_server: JackServer, start_router: StartRouter) -> None:
+    start_router(CONFIG)
+    async with remote(session_bus) as on:
+        await connected(on)
+        (status,) = await on.call("Manager.GetStatus")
+        documented = Path(__file__).parents[2].joinpath("dbus", f"{names.MANAGER}.xml").read_text()
+        for key, value in status.items():
+            assert re.search(rf"\b{key} {value.signature}\b", documented), f"{key} {value.signature} is not documented"
+        assert {key: status[key].value for key in ("server-state", "rules", "buses", "held", "config-valid")} == {
+            "server-state": "connected",
+            "rules": 2,
+            "buses": 2,
+            "held": 0,
+            "config-valid": True,
+        }
+
+
+async def test_graph_rules_and_signals(
+    session_bus: BusDaemon, running_server: JackServer, start_router: StartRouter, start_client: StartClient
+) -> None:
+    start_router(CONFIG)
+    async with remote(session_bus) as on:
+        await connected(on)
+        seen = await on.collect()
+        start_client("ears", inputs=["1", "2", "10"])
+        start_client("recorder", inputs=["in"])
+        start_client("synth", outputs=["left", "right"])
+        pairs = [["synth:left", "ears:1"], ["synth:right", "ears:2"]]
+        await until(lambda: [change for got in seen if got.member == "GraphChanged" for change in got.body[4]] == pairs)
+        await until(lambda: any(got.member == "Applied" for got in seen))
+        applied = [action for got in seen if got.member == "Applied" for action in got.body[0]]
+        assert applied == [["synth to speakers", "connect", *pair] for pair in pairs]
+
+        version, clients, ports, connections = await on.call("Graph.GetGraph", "t", 0)
+        assert {name: more["ports"].value for name, more in clients}["ears"] == 3
+        assert ["synth:left", 2, "audio", []] in ports
+        assert sorted(connections) == pairs
+        assert await on.call("Graph.GetGraph", "t", version) == [version, [], [], []]
+        chain = [got.body[:2] for got in seen if got.member == "GraphChanged"]
+        assert [previous for previous, _ in chain[1:]] == [following for _, following in chain[:-1]]
+
+        assert await on.call("Graph.ListPorts", "sa{sv}", "ears", NOTHING) == [["ears:1", "ears:2", "ears:10"]]
+        some = {
+            "direction": variant("s", "input"),
+            "type": variant("s", "audio"),
+            "offset": variant("u", 1),
+            "limit": variant("u", 1),
+        }
+        assert await on.call("Graph.ListPorts", "sa{sv}", "ears:*", some) == [["ears:2"]]
+        assert await on.call("Graph.ListConnections", "sa{sv}", "*:2", NOTHING) == [[["synth:right", "ears:2"]]]
+
+        assert await on.call("Graph.Connect", "ssa{sv}", "synth:left", "ears:10", NOTHING) == ["connected"]
+        assert await on.call("Graph.Connect", "ssa{sv}", "synth:left", "ears:10", NOTHING) == ["already-connected"]
+        assert await on.call("Graph.Disconnect", "ssa{sv}", "synth:left", "ears:10", NOTHING) == ["disconnected"]
+        assert await on.call("Graph.Disconnect", "ssa{sv}", "synth:left", "ears:10", NOTHING) == ["not-connected"]
+        (report,) = await on.call(
+            "Graph.Apply", "a(ss)a(ss)a{sv}", [("synth:left", "ears:10")], [], {"dry-run": variant("b", True)}
+        )
+        assert report["connect"].value == [["synth:left", "ears:10"]]
+        refused = await on.error_of("Graph.Connect", "ssa{sv}", "synth:left", "recorder:in", NOTHING)
+        assert refused.name == f"{names.ERROR_PREFIX}.Refused"
+        assert "nothing to the recorder" in refused.text
+        missing = await on.error_of("Graph.Connect", "ssa{sv}", "synth:left", "ears:nothing", NOTHING)
+        assert (missing.name, "ears:nothing" in missing.text) == (f"{names.ERROR_PREFIX}.NoSuchPort", True)
+        backwards = await on.error_of("Graph.Connect", "ssa{sv}", "synth:left", "synth:right", NOTHING)
+        assert (backwards.name, "synth:right" in backwards.text) == (f"{names.ERROR_PREFIX}.IncompatiblePorts", True)
+
+        (rules,) = await on.call("Rules.ListRules")
+        assert [rule[:3] for rule in rules] == [
+            ["synth to speakers", True, "connect"],
+            ["nothing to the recorder", True, "forbid"],
+        ]
+        (rule,) = await on.call("Rules.GetRule", "s", "synth to speakers")
+        assert rule["matches"].value == pairs
+        state, summary, steps = await on.call("Rules.Explain", "ss", "synth:left", "ears:1")
+        assert (state, steps[0][0]) == ("connected", "synth to speakers")
+        assert summary
+        (peers,) = await on.call("Rules.ExplainPort", "s", "synth:left")
+        assert ["ears:1", "connected", "synth to speakers"] in [peer[:3] for peer in peers]
+
+        await on.call("Graph.Disconnect", "ssa{sv}", *pairs[0], NOTHING)
+        assert await on.get("Rules.Held") == [pairs[0]]
+        await until(lambda: any("Held" in got.body[1] for got in seen if got.member == "PropertiesChanged"))
+        assert await on.call("Rules.ReleaseHold", "ssa{sv}", *pairs[0], NOTHING) == ["released"]
+        assert await on.call("Rules.ReleaseHold", "ssa{sv}", *pairs[0], NOTHING) == ["not-held"]
+        (report,) = await on.call("Rules.Reapply", "a{sv}", {"dry-run": variant("b", True)})
+        assert report["connect"].value == []
+        await on.set("Rules.Enabled", variant("b", False))
+        await until(lambda: any("Enabled" in got.body[1] for got in seen if got.member == "PropertiesChanged"))
+        await on.call("Rules.SetRuleEnabled", "sba{sv}", "synth to speakers", False, NOTHING)
+        (rule,) = await on.call("Rules.GetRule", "s", "synth to speakers")
+        assert rule["enabled"].value is False
+        assert (await on.error_of("Rules.GetRule", "s", "nothing")).name == f"{names.ERROR_PREFIX}.NoSuchRule"
+
+
+async def test_configuration(session_bus: BusDaemon, start_router: StartRouter, tmp_path: Path) -> None:
+    router = start_router(CONFIG)
+    async with remote(session_bus) as on:
+        seen = await on.collect()
+        assert await on.call("Config.Validate", "sa{sv}", "", NOTHING) == [True, []]
+        (text,) = await on.call("Config.GetEffective")
+        assert "synth to speakers" in text
+        broken = tmp_path / "broken.toml"
+        broken.write_text('[[rule]]\nname = "x"\nform = "a"\n')
+        valid, problems = await on.call("Config.Validate", "sa{sv}", str(broken), NOTHING)
+        assert not valid
+        assert [problem[:3] for problem in problems if "form" in problem[4]] == [["error", str(broken), 3]]
+        valid, problems, report = await on.call("Config.Plan", "sa{sv}", str(broken), NOTHING)
+        assert (valid, report["connect"].value) == (False, [])
+        relative = await on.error_of("Config.Validate", "sa{sv}", "broken.toml", NOTHING)
+        assert (relative.name, "relative" in relative.text) == (errors.INVALID_ARGS, True)
+
+        router.write_config(broken.read_text())
+        refused = await on.error_of("Config.Reload", "a{sv}", NOTHING)
+        assert refused.name == f"{names.ERROR_PREFIX}.InvalidConfig"
+        assert refused.text.startswith(f"{router.config_path}:")
+        assert await on.get("Config.Valid") is False
+        assert len(await on.get("Config.Problems")) > 0  # type: ignore[arg-type]
+        assert await on.get("Manager.Status") == "degraded"
+        await until(lambda: any("Problems" in got.body[1] for got in seen if got.member == "PropertiesChanged"))
+
+        router.write_config(CONFIG.replace('name = "main"', 'name = "FX return"').replace("FX return", "fx_return"))
+        (report,) = await on.call("Config.Reload", "a{sv}", NOTHING)
+        assert set(report) == {"connect", "disconnect", "failed", "unmet", "shadowed"}
+        await until(lambda: {"InterfacesAdded", "InterfacesRemoved"} <= {got.member for got in seen})
+        (managed,) = await on.call("org.freedesktop.DBus.ObjectManager.GetManagedObjects")
+        assert set(managed) == {names.bus_path("fx_return"), names.bus_path("talk-back")}
+
+
+async def test_buses(session_bus: BusDaemon, running_server: JackServer, start_router: StartRouter) -> None:
+    start_router(CONFIG)
+    main = names.bus_path("main")
+    async with remote(session_bus) as on:
+        await connected(on)
+        seen = await on.collect()
+        assert await on.call("Buses.GetBus", "s", "main") == [main]
+        assert (await on.error_of("Buses.GetBus", "s", "mian")).name == f"{names.ERROR_PREFIX}.NoSuchBus"
+        await on.set("Bus.Gain", variant("d", -12.5), main)
+        await on.set("Bus.Mute", variant("b", True), main)
+        await on.set("Bus.ChannelGains", variant("ad", [1.0, -1.0]), main)
+        assert await on.get("Bus.Gain", main) == -12.5
+        assert await on.get("Bus.Mute", main) is True
+        assert await on.get("Bus.ChannelGains", main) == [1.0, -1.0]
+        await until(
+            lambda: {"Gain", "Mute", "ChannelGains"} <= {name for got in seen if got.path == main for name in got.body[1]}
+        )
+        for gain in (20.5, float("inf"), float("nan"), 1e9):
+            with pytest.raises(CallError) as caught:
+                await on.set("Bus.Gain", variant("d", gain), main)
+            assert caught.value.name == errors.INVALID_ARGS
+        for later in (
+            ("Bus.FadeTo", "du", (0.0, 5)),
+            ("Buses.CreateBus", "sa{sv}", ("x", NOTHING)),
+            ("Buses.RemoveBus", "s", ("main",)),
+        ):
+            member, signature, body = later
+            path = main if member.startswith("Bus.") else names.ROOT_PATH
+            assert (await on.error_of(member, signature, *body, path=path)).name == errors.NOT_SUPPORTED
+        (levels,) = await on.call("Buses.GetLevels", "a{sv}", NOTHING)
+        assert {name: len(ports) for name, ports in levels.items()} == {"main": 4, "talk-back": 2}
+        assert levels["main"][0] == [-200.0, -200.0]
+
+
+async def test_options_that_nobody_knows(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    start_router(CONFIG)
+    unknown = {"dry_run": variant("b", True)}
+    async with remote(session_bus) as on:
+        for member, signature, body in (
+            ("Manager.Inhibit", "ssa{sv}", ("me", "why")),
+            ("Server.Reconnect", "a{sv}", ()),
+            ("Graph.ListPorts", "sa{sv}", ("",)),
+            ("Graph.ListConnections", "sa{sv}", ("",)),
+            ("Graph.Connect", "ssa{sv}", ("a:b", "c:d")),
+            ("Graph.Disconnect", "ssa{sv}", ("a:b", "c:d")),
+            ("Graph.Apply", "a(ss)a(ss)a{sv}", ([], [])),
+            ("Rules.SetRuleEnabled", "sba{sv}", ("x", True)),
+            ("Rules.Reapply", "a{sv}", ()),
+            ("Rules.ReleaseHold", "ssa{sv}", ("a:b", "c:d")),
+            ("Config.Reload", "a{sv}", ()),
+            ("Config.Validate", "sa{sv}", ("",)),
+            ("Config.Plan", "sa{sv}", ("",)),
+            ("Buses.GetLevels", "a{sv}", ()),
+        ):
+            arguments: tuple[Value, ...] = (*body, unknown)
+            error = await on.error_of(member, signature, *arguments)
+            assert error.name == errors.INVALID_ARGS, member
+            assert "'dry_run'" in error.text
+
+
+async def test_without_a_server_the_rest_answers(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    start_router(CONFIG)
+    async with remote(session_bus) as on:
+        assert await on.get("Server.State") == "connecting"
+        assert await on.get("Server.DspLoad") == 0.0
+        error = await on.error_of("Graph.Connect", "ssa{sv}", "a:b", "c:d", NOTHING)
+        assert error.name == f"{names.ERROR_PREFIX}.NotConnected"
+        await on.set("Bus.Gain", variant("d", -3.0), names.bus_path("main"))
+        assert await on.get("Bus.Active", names.bus_path("main")) is False
+        (levels,) = await on.call("Buses.GetLevels", "a{sv}", NOTHING)
+        assert all(level == [-200.0, -200.0] for ports in levels.values() for level in ports)
+        await on.call("Server.ResetXruns")
+
+
+async def test_inhibitors_end_with_their_callers(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    router = start_router(CONFIG)
+    async with remote(session_bus) as on:
+        seen = await on.collect()
+        async with remote(session_bus) as other:
+            (cookie,) = await other.call("Manager.Inhibit", "ssa{sv}", "patchbay", "dragging a cable", NOTHING)
+            assert await on.get("Manager.Inhibitors") == [[cookie, other.bus.unique_name, "patchbay", "dragging a cable"]]
+        await eventually_async(lambda: _has_no_inhibitors(on))
+        await until(lambda: any("Inhibitors" in got.body[1] for got in seen if got.member == "PropertiesChanged"))
+        (cookie,) = await on.call("Manager.Inhibit", "ssa{sv}", "me", "a while", NOTHING)
+        await on.call("Manager.Uninhibit", "u", cookie)
+        assert (await on.error_of("Manager.Uninhibit", "u", cookie)).name == f"{names.ERROR_PREFIX}.NoSuchInhibitor"
+        for _ in range(64):
+            router.notify.messages()  # read as systemd does: the status names who inhibits
+            await on.call("Manager.Inhibit", "ssa{sv}", "me", "a while", NOTHING)
+        assert (await on.error_of("Manager.Inhibit", "ssa{sv}", "me", "once more", NOTHING)).name == errors.LIMITS_EXCEEDED
+        for who in ("", "x" * 321, "two\nlines"):
+            assert (await on.error_of("Manager.Inhibit", "ssa{sv}", who, "a while", NOTHING)).name == errors.INVALID_ARGS
+
+
+async def _has_no_inhibitors(on: Remote) -> bool:
+    return await on.get("Manager.Inhibitors") == []
+
+
+async def test_a_second_daemon_says_so_and_ends(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    first = start_router(CONFIG)
+    done = cli("run", "--config", str(first.config_path), env=first.env())
+    assert done.returncode == 1
+    assert "another jackd-router" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+async def test_the_daemon_outlives_the_bus(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    router = start_router(CONFIG)
+    before = router.counters().descriptors
+    async with remote(session_bus) as on:
+        await on.call("Manager.Inhibit", "ssa{sv}", "me", "until the bus dies", NOTHING)
+        await on.set("Bus.Gain", variant("d", -9.0), names.bus_path("main"))
+    for _ in range(3):
+        session_bus.kill()
+        session_bus.start()
+        async with remote(session_bus) as on:
+            await eventually_async(partial(_answers, on), 20)
+            assert await on.get("Bus.Gain", names.bus_path("main")) == -9.0
+            assert await on.get("Manager.Inhibitors") == []
+    await until(lambda: router.counters().descriptors == before)
+
+
+async def _answers(on: Remote) -> bool:
+    try:
+        return bool(await on.get("Manager.Version"))
+    except CallError:
+        return False
+
+
+async def test_a_daemon_without_a_bus_takes_one_that_comes(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    session_bus.kill()
+    start_router(CONFIG)
+    session_bus.start()
+    async with remote(session_bus) as on:
+        await eventually_async(partial(_answers, on), 20)
+
+
+async def test_calls_are_answered_when_the_daemon_ends(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    router = start_router(CONFIG)
+    async with remote(session_bus) as on, asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(on.error_of("Server.Reconnect", "a{sv}", NOTHING))
+        await on.get("Manager.Version")
+        await asyncio.to_thread(router.stop)
+        assert (await waiting).name in (errors.CANCELLED, f"{names.ERROR_PREFIX}.NotConnected")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_nonsense_is_answered_and_harms_nothing(
+    session_bus: BusDaemon, running_server: JackServer, start_router: StartRouter, seed: int
+) -> None:
+    router = start_router(CONFIG)
+    nasty = NastyValues(seed)
+    async with remote(session_bus) as on:
+        await connected(on)
+        owner = await on.bus.call(names.DBUS, names.DBUS_PATH, names.DBUS, "GetNameOwner", "s", [names.BUS_NAME])
+        for call in nonsense(nasty):
+            router.notify.messages()  # read as systemd does
+            check(call, await on.outcome(call))
+        replies = await asyncio.gather(*(on.call("org.freedesktop.DBus.Introspectable.Introspect") for _ in range(300)))
+        assert len(replies) == 300
+        assert await on.bus.call(names.DBUS, names.DBUS_PATH, names.DBUS, "GetNameOwner", "s", [names.BUS_NAME]) == owner
+
+
+@dataclass(frozen=True, slots=True)
+class NastyCall:
+    """One call that makes little sense."""
+
+    path: str
+    interface: str
+    member: str
+    signature: str
+    body: list[Value]
+
+
+def nonsense(nasty: NastyValues) -> Iterator[NastyCall]:
+    """Give calls of every method and settings of every property, with right and wrong types."""
+    for short_name in (*EXPORTED, "Bus"):
+        path = names.bus_path("main") if short_name == "Bus" else names.ROOT_PATH
+        interface = read_interface(short_name)
+        for method in interface.methods.values():
+            if method.name == "Reconnect":
+                continue  # it may take 10 seconds, rightly
+            for signature in (*[method.inputs] * 6, nasty.signature(), nasty.signature()):
+                yield NastyCall(path, interface.name, method.name, signature, nasty.body(signature))
+        for declared in interface.properties.values():
+            for signature in (*[declared.type] * 4, "s", "v"):
+                (value,) = nasty.body(signature)
+                body: list[Value] = [interface.name, declared.name, variant(signature, value)]
+                yield NastyCall(path, names.PROPERTIES, "Set", "ssv", body)
+
+
+ALLOWED = re.compile(rf"(org\.freedesktop\.DBus\.Error|{re.escape(names.ERROR_PREFIX)})\.[A-Za-z]+")
+
+
+def check(call: NastyCall, error: CallError | None) -> None:
+    """Check that a call was answered, with a value or with a good error."""
+    if error is not None:
+        assert ALLOWED.fullmatch(error.name), call
+        assert error.name not in (errors.NO_REPLY, errors.FAILED), call
+        assert "Traceback" not in error.text, call
+        assert len(error.text) <= errors.TEXT_LIMIT, call
