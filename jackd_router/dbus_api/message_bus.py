@@ -15,14 +15,16 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import sys
 import time
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-# dbus-next applies it, when it is imported, to decorators that nobody calls here. Deprecated since Python 3.13, gone in 3.15.
-vars(typing)["no_type_check_decorator"] = lambda decorator: decorator
+if sys.version_info >= (3, 13) or not hasattr(typing, "no_type_check_decorator"):
+    # dbus-next applies it, when it is imported, to decorators that nobody calls here. Deprecated since 3.13, gone in 3.15.
+    vars(typing)["no_type_check_decorator"] = lambda decorator: decorator
 
 from dbus_next import AuthError, Message, MessageFlag, MessageType, Variant
 from dbus_next._private.marshaller import Marshaller
