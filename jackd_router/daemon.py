@@ -129,7 +129,7 @@ def main(config_path: Path | None, *, log_level: str = "info") -> int:
     start_logging(getattr(logging, log_level.upper()))
     refused: list[str] = []
     try:
-        asyncio.run(_run(config_path or default_path()))
+        asyncio.run(_run((config_path or default_path()).absolute()))
     except* NameTaken as errors:
         refused += map(str, errors.exceptions)
     if refused:

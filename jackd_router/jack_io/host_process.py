@@ -31,11 +31,7 @@ class HostProcess:
 
     def __init__(self, library_path: str | None = None) -> None:
         """Start the process; `library_path` is searched for libjack before the system's folders."""
-        self.on_loaded: Callable[[str], None] = lambda version: None
-        self.on_part: Callable[[str, tuple[Any, ...]], None] = lambda kind, rows: None
-        self.on_wake: Callable[[], None] = lambda: None
-        self.on_pong: Callable[[], None] = lambda: None
-        self.on_exit: Callable[[int], None] = lambda status: None
+        self._forget_owner()
         self.memory = SharedMemory()
         self.version = ""
         self._loop = asyncio.get_running_loop()
@@ -45,6 +41,14 @@ class HostProcess:
         self._waiting: dict[int, Done] = {}
         self.progress = self._loop.time()
         self._process = self._start(library_path)
+
+    def _forget_owner(self) -> None:
+        """Call nobody. Who owns a host is mostly in a cycle with it, and 10 MB would wait for the garbage collector."""
+        self.on_loaded: Callable[[str], None] = lambda version: None
+        self.on_part: Callable[[str, tuple[Any, ...]], None] = lambda kind, rows: None
+        self.on_wake: Callable[[], None] = lambda: None
+        self.on_pong: Callable[[], None] = lambda: None
+        self.on_exit: Callable[[int], None] = lambda status: None
 
     def _start(self, library_path: str | None) -> subprocess.Popen[bytes]:
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -228,7 +232,9 @@ class HostProcess:
         self._queue.clear()
         for done in waiting.values():
             done(None)
-        self.on_exit(status)
+        told = self.on_exit
+        self._forget_owner()
+        told(status)
 
     def _release(self) -> None:
         for descriptor in (self._pidfd, self._control.fileno(), self._ping.fileno(), self._eventfd, self._stderr):

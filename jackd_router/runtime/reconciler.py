@@ -170,8 +170,9 @@ class Reconciler:
         self.look_at_everything()
 
     def tick(self) -> None:
-        """Look again at requests whose echo never came."""
+        """Look again at requests whose echo never came, and forget clients that have long been quiet."""
         now = self._loop.time()
+        self._client_changed_at = {client: at for client, at in self._client_changed_at.items() if now - at < QUIET_S}
         overdue = [c for c, request in self.ledger.requests.items() if request.answered and now - request.since > _ECHO_S]
         for connection in overdue:
             del self.ledger.requests[connection]
@@ -215,9 +216,8 @@ class Reconciler:
 
     def _consider(self, connection: Connection) -> None:
         step = self.step_for(connection)
-        if connection in self._graph.connections:
-            self.ledger.failures.pop(connection, None)
         if step.deed is Deed.NOTHING:
+            self.ledger.failures.pop(connection, None)
             self._note_owner(step)
             return
         if connection in self.ledger.requests or connection in self._cuts or not self._may_act():
@@ -239,6 +239,10 @@ class Reconciler:
         if self.ledger.contested(connection, now):
             self._set_retry(self.ledger.quarrels[connection].until)
             return True
+        failure = self.ledger.failures.get(connection)
+        if failure is not None and now < failure.due:
+            self._set_retry(failure.due)
+            return True
         if step.deed is Deed.DISCONNECT:
             since = self._later.get(connection, now)
             if now - self._changed_at >= QUIET_S or now - since >= _NEVER_QUIET_S:
@@ -246,10 +250,6 @@ class Reconciler:
             self._wait(connection)
             return True
         if not all(end in self._graph.ports for end in connection):
-            return True
-        failure = self.ledger.failures.get(connection)
-        if failure is not None and now < failure.due:
-            self._set_retry(failure.due)
             return True
         if self.matcher.is_fan_out(connection) and now - self._last_change_of_clients(connection) < QUIET_S:
             self._wait(connection)
@@ -395,32 +395,38 @@ class Reconciler:
             request.done.set_result(code)
 
     def _note_result(self, connection: Connection, request: Request, code: int, done: bool) -> None:
-        verb = "connect" if request.connect else "disconnect"
         if done:
-            if not request.connect:
-                self.ledger.owned.pop(connection, None)
-                if request.rule:
-                    self.ledger.quarrels.setdefault(connection, Quarrel())  # to notice who makes it again
-            if request.rule:
-                log.info(
-                    "%s %s -> %s for rule %r",
-                    "Connected" if request.connect else "Disconnected",
-                    *map(shown, connection),
-                    request.rule,
-                    extra=_fields(connection, Event.CONNECTED if request.connect else Event.DISCONNECTED, RULE=request.rule),
-                )
-                self._audience.acted((request.rule, verb, *connection))
+            self._note_done(connection, request)
         elif registrations(self._graph, connection) is not None:
-            failure = self.ledger.fail(connection, code, self._loop.time())
-            if failure.times == 1:
-                log.warning(
-                    "JACK did not %s %s -> %s (code %d)",
-                    verb,
-                    *map(shown, connection),
-                    code,
-                    extra=_fields(connection, Event.CONNECT_FAILED, RULE=request.rule),
-                )
-                self._audience.acted((request.rule, "failed", *connection))
+            self._note_failed(connection, request, code)
+
+    def _note_done(self, connection: Connection, request: Request) -> None:
+        if not request.connect:
+            self.ledger.owned.pop(connection, None)
+            if request.rule:
+                self.ledger.quarrels.setdefault(connection, Quarrel())  # to notice who makes it again
+        log.info(
+            "%s %s -> %s %s",
+            "Connected" if request.connect else "Disconnected",
+            *map(shown, connection),
+            f"for rule {request.rule!r}" if request.rule else "on request",
+            extra=_fields(connection, Event.CONNECTED if request.connect else Event.DISCONNECTED, RULE=request.rule),
+        )
+        if request.rule:
+            self._audience.acted((request.rule, "connect" if request.connect else "disconnect", *connection))
+
+    def _note_failed(self, connection: Connection, request: Request, code: int) -> None:
+        failure = self.ledger.fail(connection, code, self._loop.time())
+        if failure.times > 1:
+            return
+        log.warning(
+            "JACK did not %s %s -> %s (code %d)",
+            "connect" if request.connect else "disconnect",
+            *map(shown, connection),
+            code,
+            extra=_fields(connection, Event.CONNECT_FAILED, RULE=request.rule),
+        )
+        self._audience.acted((request.rule, "failed", *connection))
 
     # ---- rest
 

@@ -59,13 +59,14 @@ def _port(written: object, direction: PortFlags) -> Port:
 class _Situation:
     """A case, carried out."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, *, destinations_first: bool = False) -> None:
         self.config: Config = config(str(case["config"]))
         sources, destinations = case.get("sources", []), case.get("destinations", [])
         assert isinstance(sources, list)
         assert isinstance(destinations, list)
         ports = [_port(port, PortFlags.OUTPUT) for port in sources] + [_port(port, PortFlags.INPUT) for port in destinations]
         self.graph: Graph = graph(ports, map(connection, _texts(case, "connected")))
+        ports = ports[::-1] if destinations_first else ports
         self.matcher: Matcher = matcher(self.config, ports, client_name=str(case.get("client_name", self.config.client_name)))
         self.plan: Plan = plan(
             self.matcher,
@@ -122,9 +123,9 @@ _EXPECTED: dict[str, Callable[[_Situation, Case], None]] = {
 def test_case(case: Case) -> None:
     expected = case.keys() - _GIVEN
     assert expected, "the case expects nothing"
-    now = _Situation(case)
-    for key in sorted(expected):
-        _EXPECTED[key](now, case)
+    for now in (_Situation(case), _Situation(case, destinations_first=True)):
+        for key in sorted(expected):
+            _EXPECTED[key](now, case)
 
 
 def test_names_of_cases_are_unique_in_their_file() -> None:

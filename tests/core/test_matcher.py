@@ -80,6 +80,29 @@ def test_a_new_alias_counts(stereo: Matcher) -> None:
     }
 
 
+def test_an_alias_that_brings_a_pair_under_a_forbid_changes_it_though_it_stays_chosen() -> None:
+    rules = RULES.replace('enabled = false\nfrom = "synth"', 'from = { alias = "loud" }')
+    asked = matcher(config(rules), [source("synth:out"), destination("mixer:in_2")])
+    pair = connection("synth:out -> mixer:in_2")
+    assert asked.take_changed() == {pair}
+    asked.add_port(source("synth:out", aliases=["loud"]))
+    assert asked.take_changed() == {pair}
+    assert asked.wanted() == {}
+
+
+def test_destinations_leave_with_the_last_source_that_named_them() -> None:
+    rules = "[[rule]]\nname = 'r'\nfrom = '/synth:(.)_./'\nto = 'mixer:{1}'\n"
+    ports = [destination("mixer:a"), source("synth:a_1"), source("synth:a_2"), destination("mixer:b")]
+    asked = matcher(config(rules), ports)
+    assert asked.ports_matched("r") == 3
+    asked.remove_port(PortName("synth:a_1"))
+    assert set(asked.wanted()) == {connection("synth:a_2 -> mixer:a")}
+    asked.remove_port(PortName("synth:a_2"))
+    assert asked.ports_matched("r") == 0
+    asked.add_port(source("synth:b_1"))
+    assert set(asked.wanted()) == {connection("synth:b_1 -> mixer:b")}
+
+
 def test_speakers_come_in_deciding_order_with_their_role(stereo: Matcher) -> None:
     told = stereo.speakers(connection("synth:out_1 -> mixer:in_2"))
     assert [(speaker.rule.name, speaker.role) for speaker in told] == [("no", Role.DISABLED), ("yes", Role.NOT_PAIRED)]
