@@ -141,6 +141,9 @@ class Reconciler:
         if request is not None and request.connect == connected:
             if request.answered:
                 del self.ledger.requests[connection]
+            if connected and request.rule:
+                # The rule's, even when it does not want it any more since it asked: then it is the one that takes it back.
+                self.ledger.owned[connection] = request.rule
             return
         if not connected and connection in self.ledger.owned:
             # By hand, or only because a port goes: that shows when all is quiet.

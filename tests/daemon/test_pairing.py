@@ -1,0 +1,31 @@
+"""Pairs of ports that change their minds while requests are on their way to the server."""
+
+from __future__ import annotations
+
+from tests.conftest import StartClient, StartRouter
+from tests.support.eventually import eventually
+from tests.support.jack_server import JackServer
+
+CHANNELS = 60
+RULE = """
+[[rule]]
+name = "desk"
+from = "synth:*"
+to = "desk:*"
+"""
+
+
+def test_a_second_output_takes_a_fan_out_back(
+    running_server: JackServer, start_client: StartClient, start_router: StartRouter
+) -> None:
+    desk = start_client("desk", inputs=[f"in_{n}" for n in range(1, CHANNELS + 1)])
+    start_router(RULE)
+    synth = start_client("synth")
+    for _ in range(3):
+        # One output goes to all inputs; the second one comes while the server still makes these connections.
+        synth.register("out_1")
+        eventually(lambda: len(desk.connections()) >= 2)
+        synth.register("out_2")
+        eventually(lambda: desk.connections() == {("synth:out_1", "desk:in_1"), ("synth:out_2", "desk:in_2")})
+        synth.unregister("out_1", "out_2")
+        eventually(lambda: not desk.connections())
