@@ -1,0 +1,51 @@
+"""Runs the benchmarks: `python -m benchmarks [--quick] [reaction | burst | restart | idle ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable
+
+from benchmarks import burst, idle, reaction, restart
+from benchmarks.figures import Bound
+from benchmarks.surroundings import Surroundings, surroundings
+
+MEASUREMENTS: dict[str, Callable[..., list[Bound]]] = {
+    "reaction": reaction.measure,
+    "burst": burst.measure,
+    "restart": restart.measure,
+    "idle": idle.measure,
+}
+
+
+def main() -> int:
+    """Measure what is asked for; 1 when a bound is exceeded."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the router on private servers.")
+    parser.add_argument("what", nargs="*", choices=[*MEASUREMENTS, []], help="only these (all)")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: a glance, not a measurement")
+    arguments = parser.parse_args()
+    bounds: list[Bound] = []
+    with surroundings() as around:
+        print(_machine())
+        for name in arguments.what or MEASUREMENTS:
+            bounds += _measured(name, around, quick=arguments.quick)
+    print("\n" + "\n".join(map(str, bounds)))
+    return 0 if all(bound.kept for bound in bounds) else 1
+
+
+def _measured(name: str, around: Surroundings, *, quick: bool) -> list[Bound]:
+    print(f"\n== {name} ==", flush=True)
+    bounds = MEASUREMENTS[name](around, quick=quick)
+    sys.stdout.flush()
+    return bounds
+
+
+def _machine() -> str:
+    load = os.getloadavg()[0]
+    return f"{platform.platform()}, {os.cpu_count()} CPUs, load {load:.1f} before, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

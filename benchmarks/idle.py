@@ -1,0 +1,95 @@
+"""How often the daemon and its JACK host wake up while nothing happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.figures import Bound, table
+from benchmarks.surroundings import Surroundings, hosts_settled
+from tests.support.jack_server import JackServer
+from tests.support.router_process import RouterProcess
+
+MOST_PER_SECOND = 3.0
+_SETTLE_S = 3.0
+"""The daemon's last work after a change: files written, a spare host that stands by, memory given back."""
+
+_ONE_RULE = '[[rule]]\nname = "one"\nfrom = "synth:*"\nto = "system:playback_*"\n'
+_MANY_RULES = "".join(f'[[rule]]\nname = "{n}"\nfrom = "synth-{n}:*"\nto = "system:playback_*"\n' for n in range(500))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What there is while nothing happens."""
+
+    name: str
+    config: str = _ONE_RULE
+    server: bool = True
+    ports: int = 0
+
+
+CASES = (
+    Case("no server", server=False),
+    Case("server"),
+    Case("server, 1,500 other ports", ports=1500),
+    Case("server, 500 rules", config=_MANY_RULES),
+)
+
+
+def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
+    """Print the table and give the bounds."""
+    seconds = 5 if quick else 20
+    print(f"Wake-ups per second over {seconds} s: context switches of all threads but the realtime thread of the host\n")
+    rows: list[list[str]] = []
+    bounds: list[Bound] = []
+    for case in CASES:
+        with _running(around, case) as (router, host):
+            time.sleep(_SETTLE_S)
+            daemon = _rates(router.pid, seconds)
+            threads = _rates(host, seconds)
+        realtime = max(threads.values()) if case.server else 0.0
+        both = sum(daemon.values()) + sum(threads.values()) - realtime
+        rows.append(
+            [case.name, f"{sum(daemon.values()):.2f}", f"{both - sum(daemon.values()):.2f}", f"{both:.2f}", f"{realtime:.0f}"]
+        )
+        bounds.append(
+            Bound(f"idle: {both:.2f} wake-ups a second, {case.name} (at most {MOST_PER_SECOND:g})", both <= MOST_PER_SECOND)
+        )
+    print(table(["", "daemon", "host", "both", "(realtime thread)"], rows))
+    return bounds
+
+
+@contextmanager
+def _running(around: Surroundings, case: Case) -> Iterator[tuple[RouterProcess, int]]:
+    """Give the daemon in that case, and the process of its JACK host: the spare one where there is no server."""
+    server = around.server()
+    if case.server:
+        server.start()
+    with _crowded(around, case, server), around.router(case.config, server) as router:
+        yield router, hosts_settled(router)
+    if case.server:
+        server.terminate()
+
+
+@contextmanager
+def _crowded(around: Surroundings, case: Case, server: JackServer) -> Iterator[None]:
+    with around.crowd(case.ports, server):
+        yield
+
+
+def _rates(pid: int, seconds: int) -> dict[str, float]:
+    """Give the context switches per second of each thread of a process."""
+    before = _switches(pid)
+    time.sleep(seconds)
+    return {thread: (count - before.get(thread, 0)) / seconds for thread, count in _switches(pid).items()}
+
+
+def _switches(pid: int) -> dict[str, int]:
+    switches: dict[str, int] = {}
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        fields = dict(line.split(":", 1) for line in (thread / "status").read_text().splitlines())
+        switches[thread.name] = int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
+    return switches
