@@ -10,7 +10,6 @@ from pathlib import Path
 
 from benchmarks.figures import Bound, table
 from benchmarks.surroundings import Surroundings, hosts_settled
-from tests.support.jack_server import JackServer
 from tests.support.router_process import RouterProcess
 
 MOST_PER_SECOND = 3.0
@@ -65,19 +64,14 @@ def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
 @contextmanager
 def _running(around: Surroundings, case: Case) -> Iterator[tuple[RouterProcess, int]]:
     """Give the daemon in that case, and the process of its JACK host: the spare one where there is no server."""
-    server = around.server()
+    # Long periods: the server sends every client a message for each xrun, and on a busy machine short ones are late.
+    server = around.server(period_frames=4096)
     if case.server:
         server.start()
-    with _crowded(around, case, server), around.router(case.config, server) as router:
+    with around.crowd(case.ports, server), around.router(case.config, server) as router:
         yield router, hosts_settled(router)
     if case.server:
         server.terminate()
-
-
-@contextmanager
-def _crowded(around: Surroundings, case: Case, server: JackServer) -> Iterator[None]:
-    with around.crowd(case.ports, server):
-        yield
 
 
 def _rates(pid: int, seconds: int) -> dict[str, float]:

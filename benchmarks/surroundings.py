@@ -84,9 +84,9 @@ class Surroundings:
         self._serial += 1
         return self.folder / f"{name}-{self._serial}"
 
-    def server(self, *, captures: int = 2, playbacks: int = 2) -> JackServer:
-        """Give a server with 256 frames at 48 kHz that is not started yet."""
-        server = JackServer(self._fresh("jackd"), captures=captures, playbacks=playbacks)
+    def server(self, *, captures: int = 2, playbacks: int = 2, period_frames: int = 256) -> JackServer:
+        """Give a server at 48 kHz that is not started yet."""
+        server = JackServer(self._fresh("jackd"), captures=captures, playbacks=playbacks, period_frames=period_frames)
         self._ends.callback(lambda: server.terminate() if server.is_running else None)
         return server
 
