@@ -38,6 +38,7 @@ CULPRITS = ("form", "to", "gain")
 
 def appear(studio: Studio) -> None:
     """Clients come and are connected."""
+    eventually(lambda: studio.router.cli("status").returncode == 0, what="the daemon is connected to the JACK server")
     studio.jackd_router("status")
     say("A program starts: the JACK client 'synth' with the outputs out_1 and out_2.")
     synth = studio.join("synth", outputs=SYNTH_OUTPUTS)
