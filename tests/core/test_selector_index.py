@@ -15,6 +15,7 @@ from tests.core.building import config, source
 
 _TEXTS = (
     "'ab'",
+    "'ab*'",
     "'a*'",
     "'a?'",
     "'ab*:x'",
@@ -58,6 +59,14 @@ def test_what_begins_otherwise_is_not_compared() -> None:
     assert index.may_match(source("ab:x")) == {"'ab'", "'a*'", "'/ab:.*/'"}
     assert index.may_match(source("ac:x")) == {"'a*'"}
     assert index.may_match(source("b:ab")) == set()
+
+
+def test_removing_a_whole_name_does_not_hide_a_prefix_of_its_length() -> None:
+    index: SelectorIndex[str] = SelectorIndex()
+    for text in ("'ab'", "'ab*'"):
+        index.add(text, SELECTORS[text])
+    index.remove("'ab'", SELECTORS["'ab'"])
+    assert index.may_match(source("abc:x")) == {"'ab*'"}
 
 
 @pytest.mark.parametrize(
