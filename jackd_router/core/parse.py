@@ -11,6 +11,7 @@ from jackd_router.core.errors import ConfigInvalid, Problem, Severity
 from jackd_router.core.parse_buses import read_buses
 from jackd_router.core.parse_rules import read_rules
 from jackd_router.core.reading import Table
+from jackd_router.core.vocabulary import NOT_YET
 
 NAME_BYTES = 63
 """The longest name of a client and of a server (JACK2; measured)."""
@@ -53,7 +54,7 @@ def _read_settings(file: Table, before: Config) -> Config:
     return replace(
         before,
         server_name=_name(server, "/", before.server_name),
-        library=server.choice("library", Library(before.library)),
+        library=server.choice("library", Library(before.library), NOT_YET["library"]),
         client_name=_name(client, ":*?\\", before.client_name) or before.client_name,
         watch=daemon.flag("watch", before.watch),
         unmatched=policy.choice("unmatched", before.unmatched),

@@ -34,6 +34,7 @@ NOT_YET: dict[str, tuple[str, ...]] = {
     "bus": ("midi_channels",),
     "selector": ("pretty_name", "nth"),
     # Values of keys that are known.
+    "library": ("pipewire",),
     "pair": ("name", "table"),
     "bus type": ("midi",),
     "port type": ("cv",),

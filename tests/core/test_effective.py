@@ -12,7 +12,7 @@ from tests.core.test_properties import configs
 EVERYTHING = r"""
 [server]
 name = "studio"
-library = "pipewire"
+library = "jack2"
 [client]
 name = "mé\""
 [daemon]
