@@ -1,0 +1,1 @@
+"""The real daemon as a process, from outside: on real JACK servers, with real clients and a real message bus."""

@@ -1,0 +1,126 @@
+"""How the daemon starts where something is missing, broken, or taken."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from tests.conftest import StartClient, StartRouter
+from tests.daemon.remote import Remote
+from tests.support.eventually import eventually
+from tests.support.jack_server import JackServer
+from tests.support.router_process import RouterProcess
+from tests.support.session_bus import SessionBus
+
+RULE = """
+[[rule]]
+name = "synth to speakers"
+from = "synth:*"
+to = "system:playback_*"
+"""
+WANTED = {("synth:left", "system:playback_1"), ("synth:right", "system:playback_2")}
+BROKEN = """
+[[rule]]
+name = "synth to speakers"
+form = "synth:*"
+to = "system:playback_*"
+"""
+
+
+def test_without_a_message_bus_the_rules_work(tmp_path: Path, running_server: JackServer, start_client: StartClient) -> None:
+    synth = start_client("synth", outputs=["left", "right"])
+    bus = SessionBus(tmp_path)
+    with RouterProcess(tmp_path, RULE, bus_address=bus.address, server_name=running_server.name) as router:
+        eventually(lambda: synth.connections() >= WANTED)
+        assert router.cli("status").returncode == 3
+        with bus:
+            eventually(lambda: router.cli("status").returncode == 0, timeout=20, what="the daemon finds the bus")
+        synth.unregister("left", "right")
+        synth.register("left", "right")
+        eventually(lambda: synth.connections() >= WANTED)
+
+
+def test_without_a_server_it_waits_for_one(jack_server: JackServer, start_router: StartRouter, remote: Remote) -> None:
+    start_router(RULE)
+    assert (remote.read("Server.State"), remote.read("Manager.Status")) == ("connecting", "ok")
+    assert remote.read("Manager.StatusText") == f"waiting for JACK server '{jack_server.name}'"
+    assert [rule[0] for rule in remote.call("Rules.ListRules")] == ["synth to speakers"]
+    jack_server.start()
+    eventually(remote.connected)
+    assert remote.read("Server.Implementation") == "jack2"
+
+
+def test_a_second_daemon_is_refused_and_disturbs_nothing(
+    running_server: JackServer, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    synth = start_client("synth", outputs=["left", "right"])
+    first = start_router(RULE)
+    eventually(lambda: synth.connections() >= WANTED)
+    host = first.host_pid()
+    second = start_router('[client]\nname = "second"\n[policy]\nunmatched = "remove"\n', wait_until_ready=False)
+    eventually(lambda: second.status is not None)
+    assert second.status == 1
+    last = second.output().splitlines()[-1]
+    assert last.startswith("jackd-router: ")
+    assert "another jackd-router runs on this session" in last
+    assert "READY=1" not in second.notify.lines()
+    assert first.status is None
+    assert (first.host_pid(), remote.connected()) == (host, True)
+    assert synth.connections() >= WANTED
+
+
+def test_an_invalid_file_without_a_copy_means_no_rules(
+    running_server: JackServer, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    synth = start_client("synth", outputs=["left", "right"])
+    synth.connect("synth:left", "system:playback_2")
+    router = start_router('[policy]\nunmatched = "remove"\n' + BROKEN)
+    eventually(remote.connected)
+    assert (remote.read("Manager.Status"), remote.read("Config.Valid")) == ("error", False)
+    assert "there are no rules" in remote.read("Manager.StatusText")
+    assert [(severity, line) for severity, _, line, _, _ in remote.read("Config.Problems")] == [("error", 4), ("error", 6)]
+    assert remote.call("Rules.ListRules") == []
+    assert synth.connections() == {("synth:left", "system:playback_2")}
+    router.write_config(RULE)
+    eventually(lambda: synth.connections() >= WANTED)
+    assert (remote.read("Manager.Status"), remote.read("Config.Valid")) == ("ok", True)
+
+
+def test_an_invalid_file_means_the_last_good_one(
+    running_server: JackServer, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    router = start_router(RULE)
+    router.stop()
+    router.write_config(BROKEN)
+    router.start()
+    assert (remote.read("Manager.Status"), remote.read("Config.Valid")) == ("error", False)
+    assert "the last good one is in force" in remote.read("Manager.StatusText")
+    synth = start_client("synth", outputs=["left", "right"])
+    eventually(lambda: synth.connections() >= WANTED)
+    # It is still invalid at the next start, and the copy is still the good one.
+    router.stop()
+    router.start()
+    assert [rule[0] for rule in remote.call("Rules.ListRules")] == ["synth to speakers"]
+
+
+def test_a_missing_file_means_no_rules(start_router: StartRouter, remote: Remote) -> None:
+    router = start_router(None)
+    assert (remote.read("Manager.Status"), remote.read("Config.Valid")) == ("ok", True)
+    assert remote.call("Rules.ListRules") == []
+    router.write_config(RULE)
+    eventually(lambda: [rule[0] for rule in remote.call("Rules.ListRules")] == ["synth to speakers"])
+
+
+def test_a_daemon_that_was_killed_starts_again(
+    running_server: JackServer, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    synth = start_client("synth", outputs=["left", "right"])
+    router = start_router(RULE)
+    eventually(lambda: synth.connections() >= WANTED)
+    router.kill()
+    assert router.status == -signal.SIGKILL
+    router.start()
+    # The host of the dead daemon leaves by itself, and its name is free again.
+    eventually(remote.connected)
+    eventually(lambda: len([port for port in synth.ports() if port.startswith("router")]) == 0)
+    assert synth.connections() >= WANTED
