@@ -33,10 +33,14 @@ CONFIG = """
 [client]
 name = "router"
 
+[daemon]
+watch = false
+
 [[rule]]
 name = "synth to speakers"
 from = "synth:*"
 to = "ears:*"
+pair = "order"
 
 [[rule]]
 name = "nothing to the recorder"
@@ -193,9 +197,8 @@ async def test_graph_rules_and_signals(
         start_client("synth", outputs=["left", "right"])
         pairs = [["synth:left", "ears:1"], ["synth:right", "ears:2"]]
         await until(lambda: [change for got in seen if got.member == "GraphChanged" for change in got.body[4]] == pairs)
-        await until(lambda: any(got.member == "Applied" for got in seen))
-        applied = [action for got in seen if got.member == "Applied" for action in got.body[0]]
-        assert applied == [["synth to speakers", "connect", *pair] for pair in pairs]
+        done = [["synth to speakers", "connect", *pair] for pair in pairs]
+        await until(lambda: [action for got in seen if got.member == "Applied" for action in got.body[0]] == done)
 
         version, clients, ports, connections = await on.call("Graph.GetGraph", "t", 0)
         assert {name: more["ports"].value for name, more in clients}["ears"] == 3
