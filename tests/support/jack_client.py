@@ -97,6 +97,11 @@ class JackClient:
         """The process id of the client."""
         return self._popen.pid
 
+    @property
+    def status(self) -> int | None:
+        """The exit status, None while it runs."""
+        return self._popen.poll()
+
     def ask(self, request: str, **arguments: object) -> Answer:
         """Send one request to the client and give its answer; JackClientError where libjack refused."""
         assert self._popen.stdin is not None

@@ -195,6 +195,8 @@ def main(name: str) -> None:
         except jack.JackError as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)
+    # Deactivating cancels the thread of the process callback: in the middle of Python it would take the GIL with it.
+    program.sound, program.audio = Sound({}, (), 0, repeat=True), {}
     program.client.deactivate()
     program.client.close()
     # Not the interpreter's own way out: libjack's threads may still be in a callback then.

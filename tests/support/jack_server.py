@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import weakref
 from pathlib import Path
 from types import TracebackType
 
@@ -12,7 +13,7 @@ from tests.support.eventually import eventually
 from tests.support.process import Process
 from tests.support.unix_socket import accepts
 
-_serial = itertools.count(1)
+_taken: set[int] = set()
 
 
 class JackServer:
@@ -30,7 +31,7 @@ class JackServer:
         port_max: int = 2048,
         synchronous: bool = False,
     ) -> None:
-        self.name = name or f"test-{os.getpid()}-{next(_serial)}"
+        self.name = name or self._unused_name()
         self.log = log
         self.rate_hz = rate_hz
         self.period_frames = period_frames
@@ -49,6 +50,13 @@ class JackServer:
         """End the server, if it still runs."""
         if self.is_running:
             self.terminate()
+
+    def _unused_name(self) -> str:
+        """Give a name that no other server here has; names come again, because JACK2 remembers 8 killed servers at most."""
+        number = next(number for number in itertools.count(1) if number not in _taken)
+        _taken.add(number)
+        weakref.finalize(self, _taken.discard, number)
+        return f"test-{os.getpid()}-{number}"
 
     @property
     def socket_path(self) -> Path:
@@ -91,6 +99,7 @@ class JackServer:
     def freeze(self) -> None:
         """Stop the server where it stands: it stays, and answers nothing."""
         self._running().send(signal.SIGSTOP)
+        eventually(self._stands, what=f"all threads of jackd {self.name} stand still")
 
     def resume(self) -> None:
         """Let a frozen server go on."""
@@ -99,6 +108,10 @@ class JackServer:
     def _running(self) -> Process:
         assert self._process is not None, "the server was never started"
         return self._process
+
+    def _stands(self) -> bool:
+        threads = Path(f"/proc/{self.pid}/task").iterdir()
+        return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
 
     def _accepts(self) -> bool:
         if not self.is_running:

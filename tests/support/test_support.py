@@ -39,6 +39,14 @@ def test_server_comes_dies_and_comes_back_under_its_name(running_server: JackSer
         assert "first:out" not in client.ports()
 
 
+def test_killed_servers_leave_room_for_others(tmp_path: Path) -> None:
+    for _ in range(10):
+        server = JackServer(tmp_path / "jackd.log")
+        server.start()
+        server.kill()
+        del server
+
+
 def test_frozen_server_accepts_and_can_be_ended(running_server: JackServer) -> None:
     running_server.freeze()
     eventually(lambda: "T (stopped)" in Path(f"/proc/{running_server.pid}/status").read_text())
@@ -56,6 +64,13 @@ def test_client_connects_and_sees_connections(running_server: JackServer, start_
         source.connect("source:left", "sink:nothing")
     source.disconnect("source:left", "sink:left")
     eventually(lambda: not sink.connections())
+
+
+def test_client_with_many_ports_ends_by_itself(running_server: JackServer) -> None:
+    for _ in range(3):
+        with JackClient(running_server.name, "big", outputs=[f"out_{number}" for number in range(300)]) as client:
+            assert "big:out_299" in client.ports()
+        assert client.status == 0
 
 
 def test_client_records_what_it_sends_bit_for_bit(tmp_path: Path) -> None:
