@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -89,6 +90,8 @@ static long read_ring(uint32_t *expected)
     long records = (long)(head - tail);
     for (; tail < head; tail++) {
         struct record *r = &shared->ring[tail % RING_RECORDS];
+        if (r->name[sizeof r->name - 1]) fail("a name without an end", r->event);
+        if ((r->event == EVENT_ALIAS) != !strcmp(r->name, "alias")) fail("a torn name", r->event);
         if (r->event != EVENT_CONNECTION) continue;
         if (r->b != r->a + 1 || r->on != (int)(r->a & 1)) fail("a torn record", r->a);
         if (r->a < *expected) fail("out of order", r->a);

@@ -88,7 +88,7 @@ def test_nan_is_no_peak_and_does_not_stay() -> None:
     with Rig() as rig:
         rig.set_gains(0.5)
         plan = rig.set_plan([(0, 0, 0)])
-        rig.x[0, 3], rig.x[0, 5] = np.nan, 0.25
+        rig.x[0, 2], rig.x[0, WINDOW_FRAMES - 64 :] = 0.25, np.nan
         rig.cycle(WINDOW_FRAMES)
         peaks, _ = rig.memory.read_levels(0, 1, plan, 2)
         assert peaks.tolist() == [0.25, 0.125]

@@ -1,0 +1,134 @@
+"""Whether a server runs: told at its start, at its end, and never otherwise."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from jackd_router.jack_io.presence import Presence, jack2_socket
+from tests.jack_io.conversation import held, until
+from tests.support.jack_server import JackServer
+
+pytestmark = pytest.mark.asyncio
+
+APPEARED, GONE = "appeared", "gone"
+
+
+class Watch:
+    """A presence, and what it has told."""
+
+    def __init__(self, path: Path) -> None:
+        self.told: list[str] = []
+        self.presence = Presence(path, lambda: self.told.append(APPEARED), lambda: self.told.append(GONE))
+
+
+@pytest_asyncio.fixture
+async def watch(jack_server: JackServer) -> AsyncIterator[Watch]:
+    """Give a watch on the test's server that is not started yet."""
+    watch = Watch(jack2_socket(jack_server.name))
+    yield watch
+    watch.presence.stop()
+
+
+async def test_socket_is_where_the_server_listens(running_server: JackServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert jack2_socket(running_server.name) == running_server.socket_path
+    monkeypatch.setenv("JACK_PROMISCUOUS_SERVER", "audio")
+    assert jack2_socket("studio") == Path("/dev/shm/jack_studio_0")
+
+
+async def test_running_server_is_told_at_once(running_server: JackServer, watch: Watch) -> None:
+    watch.presence.start()
+    assert watch.told == [APPEARED]
+    assert watch.presence.present
+    assert watch.presence.server_pid == running_server.pid
+
+
+async def test_every_birth_and_death_is_told_once(jack_server: JackServer, watch: Watch) -> None:
+    watch.presence.start()
+    wanted: list[str] = []
+    for run in range(6):
+        assert watch.told == wanted
+        assert not watch.presence.present
+        jack_server.start()
+        wanted.append(APPEARED)
+        await until(lambda: watch.told == wanted)
+        assert watch.presence.server_pid == jack_server.pid
+        if run % 2:
+            jack_server.kill()
+        else:
+            jack_server.terminate()
+        wanted.append(GONE)
+        await until(lambda: watch.told == wanted)
+
+
+async def test_death_and_birth_between_two_looks_are_both_told(jack_server: JackServer, watch: Watch) -> None:
+    jack_server.start()
+    watch.presence.start()
+    wanted = [APPEARED]
+    for _ in range(3):
+        jack_server.kill()
+        jack_server.start()  # the event loop has seen nothing so far
+        wanted.extend([GONE, APPEARED])
+        await until(lambda: watch.told == wanted)
+        assert watch.presence.server_pid == jack_server.pid
+
+
+async def test_socket_left_behind_is_no_server(jack_server: JackServer, watch: Watch) -> None:
+    jack_server.start()
+    jack_server.kill()
+    assert jack_server.socket_path.exists()
+    watch.presence.start()
+    assert (watch.told, watch.presence.present) == ([], False)
+    jack_server.start()
+    await until(lambda: watch.told == [APPEARED])
+
+
+async def test_frozen_server_is_present_and_known_as_stopped(running_server: JackServer, watch: Watch) -> None:
+    assert not watch.presence.server_stopped(), "nobody is known yet"
+    watch.presence.start()
+    assert not watch.presence.server_stopped()
+    running_server.freeze()
+    await until(watch.presence.server_stopped)
+    assert watch.presence.present
+    running_server.resume()
+    await until(lambda: not watch.presence.server_stopped())
+    running_server.kill()
+    await until(lambda: watch.told == [APPEARED, GONE])
+    assert not watch.presence.server_stopped()
+
+
+async def test_server_that_listens_late_is_found(tmp_path: Path) -> None:
+    watch = Watch(tmp_path / "jack_late_0_0")
+    watch.presence.start()
+    with socket.socket(socket.AF_UNIX) as late:
+        late.bind(str(tmp_path / "jack_late_0_0"))
+        tries = watch.presence
+        await until(lambda: tries._tries < 0, what="the quick tries are used up")
+        late.listen()
+        await until(lambda: watch.told == [APPEARED])
+        assert watch.presence.server_pid == os.getpid()
+    await until(lambda: watch.told == [APPEARED, GONE])
+    watch.presence.stop()
+
+
+async def test_nothing_is_told_after_the_end_of_the_watch(jack_server: JackServer, watch: Watch) -> None:
+    before = held()
+    watch.presence.start()
+    watch.presence.stop()
+    jack_server.start()
+    second = Watch(jack_server.socket_path)
+    second.presence.start()
+    watch.presence.stop()
+    third = Watch(jack_server.socket_path)
+    third.presence.start()
+    third.presence.stop()
+    jack_server.kill()
+    await until(lambda: second.told == [APPEARED, GONE])
+    assert (watch.told, third.told) == ([], [APPEARED])
+    second.presence.stop()
+    assert held() == before
