@@ -1,0 +1,193 @@
+"""The mirror against a model of a server: whatever happens, and however it is told, the graph is right."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from jackd_router.core.graph import Connection, PortName
+from jackd_router.jack_host import memory, protocol
+from jackd_router.runtime.mirror import Mirror
+from tests.runtime.model_server import AUDIO, OPERATIONS, ModelServer, Operation, TornReader, event, history, seen, whole
+
+NUMBERS = st.integers(0, 30)
+HISTORIES = st.lists(st.tuples(st.sampled_from(OPERATIONS), NUMBERS, NUMBERS), max_size=80)
+WITHOUT_RENAME = st.lists(
+    st.tuples(st.sampled_from([what for what in OPERATIONS if what != "rename"]), NUMBERS, NUMBERS), max_size=80
+)
+
+
+@given(HISTORIES)
+@settings(max_examples=200, deadline=None)
+def test_events_one_by_one_give_the_graph(operations: list[Operation]) -> None:
+    server, mirror = ModelServer(), Mirror()
+    for operation in operations:
+        for told in server.do(operation):
+            mirror.fold([told])
+        assert seen(mirror.graph) == server.seen()
+
+
+@given(HISTORIES, st.lists(NUMBERS))
+@settings(max_examples=200, deadline=None)
+def test_batches_give_the_same_as_one_by_one(operations: list[Operation], cuts: list[int]) -> None:
+    events = history(operations)
+    singly, batched = Mirror(), Mirror()
+    for told in events:
+        singly.fold([told])
+    bounds = sorted({0, len(events), *(cut for cut in cuts if cut < len(events))})
+    for first, last in pairwise(bounds):
+        batched.fold(events[first:last])
+    assert whole(batched.graph) == whole(singly.graph)
+
+
+@given(HISTORIES)
+@settings(max_examples=200, deadline=None)
+def test_events_that_come_twice_change_nothing_more(operations: list[Operation]) -> None:
+    once, twice = Mirror(), Mirror()
+    for told in history(operations):
+        once.fold([told])
+        twice.fold([told])
+        before = twice.version
+        assert not twice.fold([told])
+        assert twice.version == before
+    assert whole(twice.graph) == whole(once.graph)
+
+
+@given(HISTORIES)
+@settings(max_examples=200, deadline=None)
+def test_changes_lead_from_one_graph_to_the_next(operations: list[Operation]) -> None:
+    mirror = Mirror()
+    ports, connections, version = dict(mirror.graph.ports), set(mirror.graph.connections), mirror.version
+    for told in history(operations):
+        changes = mirror.fold([told])
+        for name, before, now in changes.ports:
+            assert ports.pop(name, None) == before
+            if now is not None:
+                ports[name] = now
+        for connection, now_connected in changes.connections:
+            assert (connection in connections) != now_connected
+            (connections.add if now_connected else connections.discard)(connection)
+        assert (ports, connections) == whole(mirror.graph)
+        version += bool(changes)
+        assert mirror.version == version
+
+
+def load(before: list[Operation], during: list[Operation], after: list[Operation], pace: int, mirror: Mirror) -> ModelServer:
+    """Begin a generation in the middle of a history: everything since the activation queues, the snapshot is torn."""
+    server = ModelServer()
+    history(before, server)
+    mirror.begin_load()
+    reader, queue = TornReader(server), iter(during)
+    for _ in reader.read():
+        mirror.fold([told for _, operation in zip(range(pace), queue, strict=False) for told in server.do(operation)])
+    mirror.collect(protocol.PORTS, reader.ports)
+    mirror.collect(protocol.CONNECTIONS, reader.connections)
+    mirror.fold(history(queue, server))
+    mirror.finish_load()
+    mirror.fold(history(after, server))
+    return server
+
+
+@given(WITHOUT_RENAME, WITHOUT_RENAME, HISTORIES, st.integers(0, 5))
+@settings(max_examples=400, deadline=None)
+def test_torn_snapshot_and_queue_give_the_graph(
+    before: list[Operation], during: list[Operation], after: list[Operation], pace: int
+) -> None:
+    mirror = Mirror()
+    server = load(before, during, after, pace, mirror)
+    assert seen(mirror.graph) == server.seen()
+
+
+@given(HISTORIES, HISTORIES, WITHOUT_RENAME, st.integers(0, 5))
+@settings(max_examples=400, deadline=None)
+def test_reading_anew_mends_what_was_lost(
+    lost: list[Operation], before: list[Operation], during: list[Operation], pace: int
+) -> None:
+    mirror = Mirror()
+    mirror.fold(history(lost))  # of what came then, nothing was told
+    server = load(before, during, [], pace, mirror)
+    assert seen(mirror.graph) == server.seen()
+
+
+@given(HISTORIES)
+@settings(max_examples=100, deadline=None)
+def test_snapshot_of_what_is_known_changes_nothing(operations: list[Operation]) -> None:
+    mirror, server = Mirror(), ModelServer()
+    mirror.fold(history(operations, server))
+    kept, version = whole(mirror.graph), mirror.version
+    mirror.begin_load()
+    aliases = {name: tuple(alias.encode() for alias in port.aliases) for name, port in kept[0].items()}
+    rows = [(number, name, flags, AUDIO, aliases[PortName(name.decode())]) for number, (name, flags) in server.ports.items()]
+    mirror.collect(protocol.PORTS, rows)
+    mirror.collect(protocol.CONNECTIONS, server.connections)
+    assert not mirror.finish_load()
+    assert (whole(mirror.graph), mirror.version) == (kept, version)
+
+
+@given(HISTORIES)
+@example([("register", 0, 0)])
+def test_end_of_a_generation_leaves_nothing(operations: list[Operation]) -> None:
+    mirror = Mirror()
+    mirror.fold(history(operations))
+    ports, connections = whole(mirror.graph)
+    changes = mirror.clear()
+    assert whole(mirror.graph) == ({}, set())
+    assert {change.name for change in changes.ports} == set(ports)
+    assert {connection for connection, _ in changes.connections} == connections
+    server = ModelServer()
+    mirror.fold(history(operations, server))
+    assert seen(mirror.graph) == server.seen()
+
+
+# ---- by example
+
+
+def test_id_that_is_used_again_is_another_port() -> None:
+    mirror = Mirror()
+    mirror.fold([event(memory.EVENT_PORT, 1, flags=2, name=b"a:out"), event(memory.EVENT_PORT, 2, flags=1, name=b"a:in")])
+    mirror.fold([event(memory.EVENT_CONNECTION, 1, 2)])
+    first = mirror.graph.ports[PortName("a:out")]
+    mirror.fold([event(memory.EVENT_PORT, 1, on=0), event(memory.EVENT_PORT, 1, flags=2, name=b"a:out")])
+    assert mirror.graph.ports[PortName("a:out")].registration > first.registration
+    assert mirror.graph.connections == set(), "the end of a port ends its connections, told or not"
+    mirror.fold([event(memory.EVENT_PORT, 1, flags=2, name=b"b:out")])
+    assert set(mirror.graph.ports) == {"b:out", "a:in"}
+
+
+def test_unknown_ids_change_nothing() -> None:
+    mirror = Mirror()
+    for told in (
+        event(memory.EVENT_PORT, 7, on=0),
+        event(memory.EVENT_CONNECTION, 7, 8),
+        event(memory.EVENT_CONNECTION, 7, 8, on=0),
+        event(memory.EVENT_RENAME, 7, name=b"a:b"),
+        event(memory.EVENT_ALIAS, 7, name=b"a:b"),
+        event(memory.EVENT_CLIENT, name=b"a"),
+    ):
+        assert not mirror.fold([told])
+    assert whole(mirror.graph) == ({}, set())
+
+
+def test_rename_keeps_connections_and_is_told() -> None:
+    mirror = Mirror()
+    mirror.fold([event(memory.EVENT_PORT, 1, flags=2, name=b"a:out"), event(memory.EVENT_PORT, 2, flags=1, name=b"a:in")])
+    mirror.fold([event(memory.EVENT_CONNECTION, 1, 2)])
+    changes = mirror.fold([event(memory.EVENT_RENAME, 1, name=b"a:left")])
+    assert changes.renamed == [("a:out", "a:left")]
+    assert mirror.graph.connections == {Connection(PortName("a:left"), PortName("a:in"))}
+
+
+def test_name_that_is_not_utf8_stays_apart_from_others() -> None:
+    mirror = Mirror()
+    mirror.fold([event(memory.EVENT_PORT, 1, name=b"a:\xff"), event(memory.EVENT_PORT, 2, name=b"a:\xfe")])
+    assert list(mirror.graph.ports) == ["a:\udcff", "a:\udcfe"]
+
+
+def test_shutdown_is_told_also_while_a_snapshot_is_read() -> None:
+    mirror = Mirror()
+    told = event(memory.EVENT_SHUTDOWN, on=0, name=b"the end")
+    assert mirror.fold([told]).shut_down == "the end"
+    mirror.begin_load()
+    assert mirror.fold([told]).shut_down == "the end"
