@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +48,36 @@ def test_stopping_and_alive(systemd: NotifySocket) -> None:
 def test_status_cannot_smuggle_assignments(systemd: NotifySocket) -> None:
     notify.tell_status("no port 'a\nREADY=1' \udcff")
     assert systemd.lines() == ("STATUS=no port 'a READY=1' \\xff",)
+
+
+def test_a_manager_that_does_not_read_holds_nothing_up(systemd: NotifySocket) -> None:
+    for number in range(100):
+        notify.tell_status(f"number {number}")
+    notify.tell_stopping()
+    unread = systemd.messages()
+    assert unread[0] == "STATUS=number 0"
+    assert len(unread) < 100
+    notify.tell_ready("it reads again")
+    assert systemd.messages()[-1] == "READY=1\nSTATUS=it reads again"
+
+
+def test_what_matters_waits_a_moment_for_room(systemd: NotifySocket) -> None:
+    for number in range(100):
+        notify.tell_status(f"number {number}")
+    reader = threading.Timer(0.1, systemd.messages)
+    reader.start()
+    notify.tell_stopping()
+    reader.join()
+    assert systemd.messages()[-1] == "STOPPING=1\nSTATUS=stopping"
+
+
+def test_an_abstract_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"\0jackd-router-test-{os.getpid()}")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@jackd-router-test-{os.getpid()}")
+        notify.tell_alive()
+        manager.settimeout(5)
+        assert manager.recv(100) == b"WATCHDOG=1"
 
 
 def test_nobody_listens_and_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
