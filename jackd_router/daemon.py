@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from jackd_router import __version__
-from jackd_router.core.errors import Busy, ConfigInvalid
+from jackd_router.core.errors import ConfigInvalid
 from jackd_router.dbus_api.errors import NameTaken
 from jackd_router.dbus_api.serve import serve
 from jackd_router.runtime.config_files import default_path
@@ -32,7 +32,6 @@ from jackd_router.service.notify import (
 log = logging.getLogger("jackd_router")
 
 EXIT_REFUSED = 1
-_BUSY_S = 0.2
 
 
 class Stopped(Exception):  # noqa: N818: not an error, it only ends the TaskGroup
@@ -111,9 +110,6 @@ class Daemon(Listener):
                 await self._router.reload()
             except ConfigInvalid:
                 log.warning("The configuration was not reloaded; the one in force stays")
-            except Busy:
-                # Somebody reloads over D-Bus, perhaps what stood in the file before it was saved: soon again.
-                asyncio.get_running_loop().call_later(_BUSY_S, self._reload_asked.set)
             tell_ready(self._router.status.text)
 
     async def _stay_alive(self) -> None:

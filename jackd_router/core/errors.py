@@ -42,10 +42,6 @@ class LimitExceeded(RouterError):
     """More of something than the program keeps."""
 
 
-class Busy(RouterError):
-    """The same work is being done already."""
-
-
 class NotSupported(RouterError):
     """Something that the API describes and this build cannot do."""
 

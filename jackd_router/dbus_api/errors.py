@@ -39,7 +39,6 @@ ERROR_NAMES: dict[type[errors.RouterError], str] = {
     errors.ConfigInvalid: f"{ERROR_PREFIX}.InvalidConfig",
     errors.ServerLost: f"{ERROR_PREFIX}.NotConnected",
     errors.Refused: f"{ERROR_PREFIX}.Refused",
-    errors.Busy: f"{ERROR_PREFIX}.Busy",
     errors.LimitExceeded: LIMITS_EXCEEDED,
     errors.NotSupported: NOT_SUPPORTED,
 }

@@ -57,7 +57,7 @@ class Manager:
             "xruns": variant("t", server.xrun_count),
             "ports": variant("u", len(router.graph.ports)),
             "connections": variant("u", len(router.graph.connections)),
-            "rules": variant("u", len(router.rules.states())),
+            "rules": variant("u", router.rules.count),
             "buses": variant("u", len(router.bus_names)),
             "held": variant("u", len(router.rules.held)),
             "config-path": variant("s", shown(str(router.configuration.path))),

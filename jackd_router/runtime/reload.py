@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jackd_router.core.config import Config
-from jackd_router.core.errors import Busy, ConfigInvalid, Problem, RouterError
+from jackd_router.core.errors import ConfigInvalid, Problem, RouterError
 from jackd_router.core.matcher import Matcher
 from jackd_router.jack_host import protocol
 from jackd_router.runtime.buses import Buses
@@ -41,7 +41,7 @@ class Reload:
     def __init__(self, configuration: Configuration, rules: Rules, buses: Buses, affected: Affected) -> None:
         """Take what is swapped, and who must follow."""
         self._configuration, self._rules, self._buses, self._affected = configuration, rules, buses, affected
-        self._going_on = False
+        self._turn = asyncio.Lock()
 
     async def validate(self, path: str) -> tuple[Problem, ...]:
         """Give everything that is wrong with a file ("" for the main file)."""
@@ -60,14 +60,12 @@ class Reload:
         return config.warnings, self._rules.report(matcher, config, held=self._rules.held)
 
     async def run(self, *, dry_run: bool = False) -> PlanReport:
-        """Put the files in force; with any error nothing changes. Raise ConfigInvalid with all of them, or Busy."""
-        if self._going_on:
-            raise Busy("a reload is going on: try again when it is done")
-        self._going_on = True
-        try:
+        """Put the files in force; with any error nothing changes. Raise ConfigInvalid with all of them.
+
+        Who saves the file and then asks for a reload meets the one that the save began: it waits for its turn.
+        """
+        async with self._turn:
             return await self._run(dry_run)
-        finally:
-            self._going_on = False
 
     async def _run(self, dry_run: bool) -> PlanReport:
         try:

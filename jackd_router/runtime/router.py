@@ -310,7 +310,7 @@ class Router:
         return await self._reload.plan(path)
 
     async def reload(self, *, dry_run: bool = False) -> PlanReport:
-        """Put the files in force, all or nothing; raise ConfigInvalid with everything that is wrong, or Busy."""
+        """Put the files in force, all or nothing; raise ConfigInvalid with everything that is wrong."""
         return await self._reload.run(dry_run=dry_run)
 
     def _config_changed(self) -> None:

@@ -121,6 +121,11 @@ class Rules:
         ledger = self._reconciler.ledger
         return tuple(pair for pair in ledger.quarrels if ledger.contested(pair, now))
 
+    @property
+    def count(self) -> int:
+        """How many rules there are."""
+        return len(self._config.rules)
+
     def note_applied(self, name: str) -> None:
         """Note that something was done for a rule just now."""
         self._last_applied[name] = time.time_ns() // 1000
