@@ -36,6 +36,8 @@ class Changes:
     connections: list[tuple[Connection, bool]] = field(default_factory=list)
     renamed: list[tuple[PortName, PortName]] = field(default_factory=list)
     shut_down: str | None = None
+    torn: bool = False
+    """A port that is not known was renamed, perhaps in the middle of a listing, which then has it by neither name."""
 
     def __bool__(self) -> bool:
         """Whether anything changed at all."""
@@ -169,6 +171,7 @@ class Mirror:
     def _rename_port(self, changes: Changes, number: int, name: PortName) -> None:
         before = self._names.get(number)
         if before is None or before == name:
+            changes.torn |= before is None
             return
         port = self.graph.ports[before]
         connections = self.graph.connections_of(before)

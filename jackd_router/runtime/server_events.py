@@ -77,6 +77,8 @@ class ServerEvents:
         self._changed_at = self._verified_at = self._loop.time()
         if self._buses.set_sample_rate(state.sample_rate_hz):
             host.submit(lambda _answer: None, protocol.PLAN, self._buses.plan())
+        if self._again or changes.torn:
+            self._read_anew(host)
 
     # ---- something changed
 
@@ -92,6 +94,8 @@ class ServerEvents:
             self.keeper.client_shut_down(f"the server shut us down: {changes.shut_down}")
         elif host.memory.take_overflow():
             log.warning("Notifications of the server were lost in a burst: reading the graph anew")
+            self._read_anew(host)
+        elif changes.torn:
             self._read_anew(host)
 
     def _read_settings(self, host: HostProcess) -> None:
@@ -143,7 +147,7 @@ class ServerEvents:
             log.warning("The mirror of the graph was wrong in %d places; mended", len(changes.ports) + len(changes.connections))
         self._reconciler.take(changes)
         self._publisher.graph(changes)
-        if self._again:
+        if self._again or changes.torn:
             self._read_anew(host)
 
     # ---- the server went
