@@ -70,7 +70,8 @@ class Plumbing:
         """Run it with one rule and no others."""
         rules = around.folder / "plumbing.rules"
         rules.write_text('(connect "probe:out_1" "system:playback_1")\n')
-        with _process(["jack-plumbing", "-d", "-o", "-q", str(rules)], around, server):
+        # Without -d: whatever its help says, with it the program ends after the first look.
+        with _process(["jack-plumbing", "-o", "-q", str(rules)], around, server):
             yield
 
 

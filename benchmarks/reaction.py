@@ -28,6 +28,8 @@ class Times:
         rounds = [tuple(map(int, line.split())) for line in lines]
         made = [one for one in rounds if one[1] >= 0]
         self.missed += len(rounds) - len(made)
+        if not made:
+            raise RuntimeError("not one connection was made")
         for column, values in zip((self.registered, self.connected, self.in_force), zip(*made, strict=True), strict=True):
             column.append(list(values))
 
@@ -68,8 +70,9 @@ def _take_turns(around: Surroundings, turns: Sequence[Contender], ports: int, ro
     server = around.server()
     with server, around.crowd(ports, server):
         for contender in turns:
+            seen = times.setdefault(contender.name, Times())
             with contender.running(around, server), around.native("probe", str(rounds), server=server) as probe:
-                times.setdefault(contender.name, Times()).add(probe.rest())
+                seen.add(probe.rest())
     return times
 
 
