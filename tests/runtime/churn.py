@@ -1,0 +1,59 @@
+"""Two programs that change the graph of a real server as fast as it lets them."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PROGRAM = Path(__file__).with_name("churn_program.py")
+_TIMEOUT_S = 30
+
+
+class Churn:
+    """Both programs."""
+
+    def __init__(self, server_name: str) -> None:
+        self._programs = [
+            subprocess.Popen(
+                [sys.executable, str(_PROGRAM), server_name, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for name in ("churn-a", "churn-b")
+        ]
+        self._wait_for("ready")
+
+    def begin(self, changes: int) -> None:
+        """Let each make so many changes, and do not wait for them."""
+        for program in self._programs:
+            assert program.stdin is not None
+            program.stdin.write(f"{changes}\n")
+            program.stdin.flush()
+
+    def wait(self) -> None:
+        """Wait until both have done what was begun."""
+        self._wait_for("done")
+
+    def close(self) -> None:
+        """Let both leave the server."""
+        for program in self._programs:
+            program.communicate(timeout=_TIMEOUT_S)
+            assert program.returncode == 0
+
+    def _wait_for(self, word: str) -> None:
+        for program in self._programs:
+            assert program.stdout is not None
+            assert select.select([program.stdout], [], [], _TIMEOUT_S)[0], f"the churn is not {word}"
+            assert program.stdout.readline() == f"{word}\n"
+
+
+@contextmanager
+def churning(server_name: str) -> Iterator[Churn]:
+    """Give two programs that leave at the end."""
+    churn = Churn(server_name)
+    try:
+        yield churn
+    finally:
+        churn.close()

@@ -1,0 +1,70 @@
+"""A JACK client that changes the graph as fast as the server lets it: python churn_program.py SERVER NAME.
+
+Its commands come on standard input, a line each: a number of changes to make, or nothing to leave. Without Python
+callbacks, so that it can leave; the ports of its partner, whose NAME ends with the other letter, it connects, too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import random
+import sys
+
+PORTS = 12
+OUTPUT, INPUT = 2, 1
+
+
+class Churn:
+    """The client and its ports."""
+
+    def __init__(self, server: str, name: str) -> None:
+        self._jack = ctypes.CDLL("libjack.so.0")
+        for function in ("jack_client_open", "jack_port_register"):
+            getattr(self._jack, function).restype = ctypes.c_void_p
+        silence = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+        self._silence = silence(lambda message: None)
+        self._jack.jack_set_error_function(self._silence)
+        status = ctypes.c_int()
+        no_start_exact_name_server = 1 | 2 | 4
+        client = self._jack.jack_client_open(name.encode(), no_start_exact_name_server, ctypes.byref(status), server.encode())
+        assert client, f"status {status.value:#x}"
+        self._client = ctypes.c_void_p(client)
+        self._names = [name, name[:-1] + ("b" if name.endswith("a") else "a")]
+        self._ports: dict[int, ctypes.c_void_p] = {}
+        self._random = random.Random(name)
+        assert self._jack.jack_activate(self._client) == 0
+
+    def change(self) -> None:
+        """Make one change; half of the attempts to connect or disconnect fail, as those of real programs do."""
+        number = self._random.randrange(PORTS)
+        what = self._random.random()
+        if number not in self._ports:
+            flags = INPUT if number % 2 else OUTPUT
+            port = self._jack.jack_port_register(self._client, b"p%d" % number, b"32 bit float mono audio", flags, 0)
+            assert port
+            self._ports[number] = ctypes.c_void_p(port)
+        elif what < 0.3:
+            self._jack.jack_port_unregister(self._client, self._ports.pop(number))
+        else:
+            ends = [f"{self._random.choice(self._names)}:p{self._random.randrange(PORTS // 2) * 2 + end}" for end in (0, 1)]
+            change = self._jack.jack_connect if what < 0.75 else self._jack.jack_disconnect
+            change(self._client, *(end.encode() for end in ends))
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._jack.jack_client_close(self._client)
+
+
+def main(server: str, name: str) -> None:
+    """Do what the lines say."""
+    churn = Churn(server, name)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        for _ in range(int(line)):
+            churn.change()
+        print("done", flush=True)
+    churn.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
