@@ -6,6 +6,7 @@ of `from`, the rule falls apart into one part for each key, that is for each com
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -51,8 +52,8 @@ class Member:
         return (Part(rank, kind, key) for rank, keys in self.keys.items() for key in keys)
 
 
-Side = dict[Part, dict[str, set[PortName]]]
-"""Of each part the ports of each client."""
+Side = dict[Part, dict[str, list[PortName]]]
+"""Of each part the ports of each client, in natural order: kept so, as every port that comes is paired anew."""
 
 
 class Membership:
@@ -132,9 +133,9 @@ class Membership:
                 for destination_client in self.destinations.get(part, ()):
                     yield from (Cell(part, client, destination_client) for client in clients)
 
-    def in_order(self, side: Side, part: Part, client: str) -> list[PortName]:
+    def in_order(self, side: Side, part: Part, client: str) -> Sequence[PortName]:
         """Give the ports of one client in one part, in natural order."""
-        return sorted(side.get(part, {}).get(client, ()), key=lambda name: self.members[name].order)
+        return side.get(part, {}).get(client, ())
 
     def covers(self, rank: int, source: Member, destination: Member) -> bool:
         """Give whether the selectors of the rule cover the pair."""
@@ -180,10 +181,13 @@ class Membership:
         if rank not in member.keys:
             member.keys[rank] = set()
             self._matched[rank] += 1
+        if key in member.keys[rank]:
+            return
         member.keys[rank].add(key)
         side = self.sources if member.port.is_source else self.destinations
         part = Part(rank, flow(member.port.type), key)
-        side.setdefault(part, {}).setdefault(member.port.client, set()).add(member.port.name)
+        ports = side.setdefault(part, {}).setdefault(member.port.client, [])
+        insort(ports, member.port.name, key=self._order)
 
     def _leave(self, member: Member, rank: int, key: Key) -> None:
         member.keys[rank].discard(key)
@@ -193,8 +197,12 @@ class Membership:
         side = self.sources if member.port.is_source else self.destinations
         part = Part(rank, flow(member.port.type), key)
         clients = side[part]
-        clients[member.port.client].discard(member.port.name)
-        if not clients[member.port.client]:
+        ports = clients[member.port.client]
+        del ports[bisect_left(ports, member.order, key=self._order)]
+        if not ports:
             del clients[member.port.client]
         if not clients:
             del side[part]
+
+    def _order(self, name: PortName) -> NaturalKey:
+        return self.members[name].order

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import assert_never
 
 from jackd_router.core.config import Pairing
@@ -20,8 +21,10 @@ _CHANNEL = re.compile(
 )
 
 
+@lru_cache(maxsize=8192)
 def channel_of(port: PortName) -> str | None:
     """Give the channel that the end of the short name stands for (`output_FL`, `left`, `L`: FL); None where it names none."""
+    # Kept: each of 64 ports that come one by one is paired anew with all, and asked for its channel every time.
     found = _CHANNEL.search(port.partition(":")[2])
     if found is None or found.lastgroup is None:
         return None
