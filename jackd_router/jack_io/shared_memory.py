@@ -63,10 +63,14 @@ class SharedMemory:
         shared = self._shared
         head, tail = shared.head, shared.tail
         count, first = head - tail, tail % memory.RING_RECORDS
-        records = self._ring[first : first + count].tolist()
-        records += self._ring[: count - len(records)].tolist()
+        if count == 1:  # what waits for an answer most: 10 us instead of 40
+            events = [Event._make(self._ring.item(first))]
+        else:
+            records = self._ring[first : first + count].tolist()
+            records += self._ring[: count - len(records)].tolist()
+            events = list(map(Event._make, records))
         shared.tail = head
-        return [Event._make(record) for record in records]
+        return events
 
     def take_overflow(self) -> bool:
         """Tell whether notifications were lost since the last call; then only reading the graph anew helps."""

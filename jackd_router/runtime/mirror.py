@@ -7,6 +7,7 @@ each simpler one was (up to 39 of 40): a snapshot alone is torn, and an event ma
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Iterable, Sequence
@@ -200,5 +201,9 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
+# Few values, and each costs a microsecond to make.
+_flags = functools.cache(PortFlags)
+
+
 def _port(name: bytes, flags: int, kind: bytes, aliases: Iterable[bytes]) -> Port:
-    return Port(PortName(_text(name)), _TYPES.get(kind, PortType.OTHER), PortFlags(flags), tuple(map(_text, aliases)))
+    return Port(PortName(_text(name)), _TYPES.get(kind, PortType.OTHER), _flags(flags), tuple(map(_text, aliases)))
