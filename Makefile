@@ -3,7 +3,7 @@
 # make run      runs the daemon in the foreground, on your own session and JACK server
 # make install  installs it for your account, with its systemd user unit; make uninstall takes it away again
 # make check    only the checks: formatting, lint, types, layers, compiler warnings
-# make bench    the measurements that README and docs quote
+# make bench    the measurements that README and docs quote; BENCH="--quick reaction" for a glance at one of them
 # make lock     newer versions into constraints.txt
 # make clean    removes everything that was built
 #
@@ -48,8 +48,9 @@ check: setup
 	gcc $(WARNINGS) -fsyntax-only $(KERNEL)
 	if command -v clang >/dev/null; then clang $(WARNINGS) -fsyntax-only $(KERNEL); fi
 
-bench: setup
-	tests/isolate $(BIN)/python -m benchmarks
+bench:
+	@tools/setup bench
+	tests/isolate $(BIN)/python -m benchmarks $(BENCH)
 
 lock:
 	tools/lock

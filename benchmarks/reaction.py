@@ -41,16 +41,18 @@ class Times:
 
 def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
     """Print the table and give the bounds."""
-    runs, rounds = (2, 30) if quick else (5, 100)
-    print(f"From a program's call of jack_port_register on, in ms; {runs} runs of {rounds} rounds in turn\n")
+    runs, rounds = (2, 30) if quick else (4, 100)
+    print(
+        f"From a program's call of jack_port_register on, in ms; {runs} runs of {rounds} rounds in turn, others {rounds // 4}\n"
+    )
     rivals, missing = others()
     rows: list[list[str]] = []
     bounds: list[Bound] = []
     for ports in OTHER_PORTS:
         floor, router = Floor(), Router()
         compared: list[Contender] = [floor, router]
-        turns = compared * runs + (rivals if not quick else [])
-        times = _take_turns(around, turns, ports, rounds)
+        turns = [(one, rounds) for one in compared * runs] + [(one, rounds // 4) for one in rivals if not quick]
+        times = _take_turns(around, turns, ports)
         least = median(Times.pooled(times[floor.name].connected))
         rows += [_row(ports, name, one, least) for name, one in times.items()]
         ratio = median(Times.pooled(times[router.name].connected)) / least
@@ -64,12 +66,12 @@ def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
     return bounds
 
 
-def _take_turns(around: Surroundings, turns: Sequence[Contender], ports: int, rounds: int) -> dict[str, Times]:
+def _take_turns(around: Surroundings, turns: Sequence[tuple[Contender, int]], ports: int) -> dict[str, Times]:
     """Run each contender in its turn: what else the machine does then falls on all of them alike."""
     times: dict[str, Times] = {}
     server = around.server()
     with server, around.crowd(ports, server):
-        for contender in turns:
+        for contender, rounds in turns:
             seen = times.setdefault(contender.name, Times())
             with contender.running(around, server), around.native("probe", str(rounds), server=server) as probe:
                 seen.add(probe.rest())

@@ -20,9 +20,9 @@ def foreign_path(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def _setup(path: str, python: str = "python3") -> subprocess.CompletedProcess[str]:
+def _setup(path: str, *arguments: str, python: str = "python3") -> subprocess.CompletedProcess[str]:
     env = {"PATH": path, "PYTHON": python}
-    return subprocess.run(["/bin/sh", SETUP], env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(["/bin/sh", SETUP, *arguments], env=env, capture_output=True, text=True, check=False)
 
 
 def test_names_the_packages_where_there_is_no_apt(foreign_path: str) -> None:
@@ -35,5 +35,10 @@ def test_names_the_packages_where_there_is_no_apt(foreign_path: str) -> None:
 
 
 def test_packages_of_another_python_have_its_name(foreign_path: str) -> None:
-    first = _setup(foreign_path, "python3.99").stderr.splitlines()[0]
+    first = _setup(foreign_path, python="python3.99").stderr.splitlines()[0]
     assert {"python3.99", "python3.99-dev", "python3.99-venv"} <= set(first.split())
+
+
+def test_benchmarks_need_more_than_the_tests(foreign_path: str) -> None:
+    tests, benchmarks = (set(_setup(foreign_path, *argument).stderr.split()) for argument in ((), ("bench",)))
+    assert "jack-tools" in benchmarks - tests
