@@ -9,7 +9,6 @@ from jackd_router.core.graph import Connection, Graph
 from jackd_router.core.matcher import Verdict
 from jackd_router.core.names import shown
 from jackd_router.core.ports import check_connectable
-from jackd_router.runtime.ledger import registrations
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.state import Outcome
 
@@ -30,17 +29,17 @@ class ByHand:
             raise Refused(
                 f"rule {decision.rule.name!r} ({decision.rule.origin}) forbids {_pair(connection)}; the option hold overrides it"
             )
-        ends = registrations(self._graph, connection)
-        if hold and ends:
-            reconciler.ledger.kept[connection] = ends
-        reconciler.release((connection,))
+        if hold:
+            reconciler.hold(connection, connected=True, reason="it was connected by hand")
+        elif connection in reconciler.ledger.held:
+            reconciler.release((connection,))
         if connection in self._graph.connections:
             return Outcome.ALREADY_CONNECTED
         code = await reconciler.ask_for_caller(connection, connect=True)
         if code == errno.EEXIST:
             return Outcome.ALREADY_CONNECTED
         if code:
-            reconciler.ledger.kept.pop(connection, None)
+            reconciler.release((connection,))
             check_connectable(self._graph, connection)  # a port that went meanwhile is the better reason
             raise Refused(f"JACK did not connect {_pair(connection)} (code {code})")
         return Outcome.CONNECTED
@@ -50,9 +49,10 @@ class ByHand:
         check_connectable(self._graph, connection)
         reconciler = self._reconciler
         decision = reconciler.matcher.decide(connection)
-        reconciler.ledger.kept.pop(connection, None)
         if hold or (decision.verdict is Verdict.WANTED and not reconciler.insists(decision.rule)):
-            reconciler.hold(connection, "it was disconnected by hand")
+            reconciler.hold(connection, connected=False, reason="it was disconnected by hand")
+        elif connection in reconciler.ledger.kept:
+            reconciler.release((connection,))
         if connection not in self._graph.connections and connection not in reconciler.ledger.requests:
             return Outcome.NOT_CONNECTED
         code = await reconciler.ask_for_caller(connection, connect=False)

@@ -49,10 +49,17 @@ class Ledger:
 
     owned: dict[Connection, str] = field(default_factory=dict)
     held: dict[Connection, tuple[int, int]] = field(default_factory=dict)
+    """Cut by hand, and left so."""
     kept: dict[Connection, tuple[int, int]] = field(default_factory=dict)
+    """Connected by hand, to stay so."""
     requests: dict[Connection, Request] = field(default_factory=dict)
     failures: dict[Connection, Failure] = field(default_factory=dict)
     quarrels: dict[Connection, Quarrel] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> tuple[Connection, ...]:
+        """Pairs that stay as somebody wanted them by hand: cut or connected."""
+        return (*self.held, *self.kept)
 
     def forget_ports(self, names: Iterable[str]) -> bool:
         """Forget what was valid only as long as these ports were there; tell whether a hold was among it."""
@@ -61,7 +68,7 @@ class Ledger:
         for table in (self.held, self.kept, self.failures, self.quarrels):
             for connection in [connection for connection in table if not gone.isdisjoint(connection)]:
                 del table[connection]
-                released = released or table is self.held
+                released = released or table is self.held or table is self.kept
         for connection in [connection for connection in self.owned if not gone.isdisjoint(connection)]:
             del self.owned[connection]
         return released

@@ -82,7 +82,7 @@ class Reconciler:
     def load(self, config: Config, matcher: Matcher) -> None:
         """Take other rules, with their matcher fed with the ports of the graph, and look at everything."""
         before, self._config, self.matcher = self.matcher, config, matcher
-        self.release([c for c in self.ledger.held if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)])
+        self.release([c for c in self.ledger.holds if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)])
         self.ledger.failures.clear()
         self.ledger.quarrels.clear()
         self.look_at_everything()
@@ -99,7 +99,7 @@ class Reconciler:
     def end_generation(self) -> tuple[Connection, ...]:
         """Forget what was valid for the server that is gone; give the holds that were lost with it."""
         self._host = None
-        lost = tuple(self.ledger.held)
+        lost = self.ledger.holds
         for request in self.ledger.requests.values():
             self._tell(request, None)
         self.ledger = Ledger()
@@ -145,6 +145,9 @@ class Reconciler:
                 # The rule's, even when it does not want it any more since it asked: then it is the one that takes it back.
                 self.ledger.owned[connection] = request.rule
             return
+        if not connected and connection in self.ledger.kept:
+            del self.ledger.kept[connection]
+            self._audience.holds_changed()
         if not connected and connection in self.ledger.owned:
             # By hand, or only because a port goes: that shows when all is quiet.
             del self.ledger.owned[connection]
@@ -169,7 +172,7 @@ class Reconciler:
         """Release everything that is held or contested or waits for a retry, and look at everything."""
         self.ledger.failures.clear()
         self.ledger.quarrels.clear()
-        self.release(list(self.ledger.held))
+        self.release(self.ledger.holds)
         self.look_at_everything()
 
     def tick(self) -> None:
@@ -302,20 +305,24 @@ class Reconciler:
         if self.insists(decision.rule):
             self._undone(connection, self._loop.time())
         else:
-            self.hold(connection, "somebody cut it")
+            self.hold(connection, connected=False, reason="somebody cut it")
 
-    def hold(self, connection: Connection, reason: str) -> None:
-        """Leave a pair cut, whatever the rules want, as long as both ports stay."""
+    def hold(self, connection: Connection, *, connected: bool, reason: str) -> None:
+        """Leave a pair connected or cut, whatever the rules want, as long as both ports stay."""
         ends = registrations(self._graph, connection)
         if ends is None:
             return
-        self.ledger.held[connection] = ends
+        ledger = self.ledger
+        now, before = (ledger.kept, ledger.held) if connected else (ledger.held, ledger.kept)
+        before.pop(connection, None)
+        now[connection] = ends
         log.info("%s -> %s is held: %s", *map(shown, connection), reason, extra=_fields(connection, Event.HELD, REASON=reason))
         self._audience.holds_changed()
 
     def release(self, connections: Iterable[Connection]) -> bool:
         """Let the rules decide again about those that are held; tell whether one was."""
-        released = [connection for connection in connections if self.ledger.held.pop(connection, None)]
+        tables = (self.ledger.held, self.ledger.kept)
+        released = [connection for connection in connections if any(table.pop(connection, None) for table in tables)]
         if released:
             self._audience.holds_changed()
             self.look_at(released)

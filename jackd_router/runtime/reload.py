@@ -57,7 +57,7 @@ class Reload:
         except ConfigInvalid as error:
             return error.problems, PlanReport()
         matcher = await self._rules.matcher_in_slices(config)
-        return config.warnings, self._rules.report(matcher, config, held=self._rules.held)
+        return config.warnings, self._rules.report(matcher, config)
 
     async def run(self, *, dry_run: bool = False) -> PlanReport:
         """Put the files in force; with any error nothing changes. Raise ConfigInvalid with all of them.
@@ -76,7 +76,7 @@ class Reload:
                 self._affected.config_changed()
             raise
         matcher = await self._rules.matcher_in_slices(config)
-        report = self._rules.report(matcher, config, held=self._rules.held)
+        report = self._rules.report(matcher, config)
         if not dry_run:
             before = self._configuration.in_force
             self._configuration.accept(config)

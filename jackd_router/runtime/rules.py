@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
 
 from jackd_router.core.config import Config, Rule
 from jackd_router.core.errors import NoSuchRule
@@ -78,11 +77,16 @@ class Rules:
             matcher.set_rule_enabled(name, enabled)
         return matcher
 
-    def report(self, matcher: Matcher, config: Config, *, held: Collection[Connection]) -> PlanReport:
-        """Give what these rules would do to the graph as it is."""
+    def report(self, matcher: Matcher, config: Config, *, holds: bool = True) -> PlanReport:
+        """Give what these rules would do to the graph as it is; without `holds` as if nothing were held by hand."""
         ledger = self._reconciler.ledger
         steps = plan(
-            matcher, self._graph, owned=ledger.owned, held=frozenset(held), kept=ledger.kept, unmatched=config.unmatched
+            matcher,
+            self._graph,
+            owned=ledger.owned,
+            held=ledger.held if holds else (),
+            kept=ledger.kept if holds else (),
+            unmatched=config.unmatched,
         ).steps
         return PlanReport(
             connect=tuple(step.connection for step in steps if step.deed is Deed.CONNECT),
@@ -93,7 +97,7 @@ class Rules:
 
     def report_now(self) -> PlanReport:
         """Give what the rules in force would do if nothing were held."""
-        return self.report(self._reconciler.matcher, self._config, held=())
+        return self.report(self._reconciler.matcher, self._config, holds=False)
 
     # ---- switches
 
@@ -111,8 +115,8 @@ class Rules:
 
     @property
     def held(self) -> tuple[Connection, ...]:
-        """Wanted pairs that stay cut because somebody cut them by hand."""
-        return tuple(self._reconciler.ledger.held)
+        """Pairs that stay cut, or connected, because somebody wanted them so by hand."""
+        return self._reconciler.ledger.holds
 
     @property
     def contested(self) -> tuple[Connection, ...]:

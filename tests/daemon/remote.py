@@ -28,6 +28,7 @@ class Remote:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._signals: list[Signal] = []
+        self._closed = False
         self._bus = self._run(SessionBus.open([address]))
         self._run(self._bus.subscribe(SignalMatch(sender=names.BUS_NAME), self._signals.append))
 
@@ -70,7 +71,10 @@ class Remote:
         return {(source, end) for source, end in self.call("Graph.ListConnections", "sa{sv}", pattern, NO_OPTIONS)}
 
     def close(self) -> None:
-        """Leave the bus."""
+        """Leave the bus, if that was not done already."""
+        if self._closed:
+            return
+        self._closed = True
         self._run(self._bus.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_DEADLINE_S)

@@ -1,0 +1,197 @@
+"""What people and other programs do to connections that rules speak of."""
+
+from __future__ import annotations
+
+import pytest
+
+from jackd_router.dbus_api.message_bus import variant
+from jackd_router.dbus_api.names import ERROR_PREFIX
+from tests.conftest import StartClient, StartRouter
+from tests.daemon.conftest import OpenRemote
+from tests.daemon.remote import NO_OPTIONS, Remote
+from tests.daemon.rival import Rival
+from tests.support.eventually import eventually
+from tests.support.jack_client import JackClient
+from tests.support.jack_server import JackServer
+
+WANT = """
+[[rule]]
+name = "synth to desk"
+from = "synth:*"
+to = "desk:*"
+"""
+ENFORCE = WANT + 'manual = "enforce"\n'
+FORBID = WANT.replace("synth to desk", "never") + 'action = "forbid"\n'
+HOLD = {"hold": variant("b", True)}
+LEFT, RIGHT = ("synth:left", "desk:left"), ("synth:right", "desk:right")
+CROSSED = ("synth:left", "desk:right")
+
+
+@pytest.fixture
+def desk(running_server: JackServer, start_client: StartClient) -> JackClient:
+    """Give a client with two inputs, and start another one, synth, with two outputs."""
+    start_client("synth", outputs=["left", "right"])
+    return start_client("desk", inputs=["left", "right"])
+
+
+@pytest.mark.parametrize("member", ["Graph.Connect", "Graph.Disconnect"])
+@pytest.mark.parametrize(
+    ("source", "destination", "error", "culprit"),
+    [
+        ("synth:nothing", "desk:left", "NoSuchPort", "synth:nothing"),
+        ("synth:left", "desk:nothing", "NoSuchPort", "desk:nothing"),
+        ("synth:left", "synth:right", "IncompatiblePorts", "synth:right"),
+        ("desk:left", "desk:right", "IncompatiblePorts", "desk:left"),
+        ("synth:left", "keys:notes", "IncompatiblePorts", "keys:notes"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_named(
+    desk: JackClient,
+    start_client: StartClient,
+    start_router: StartRouter,
+    remote: Remote,
+    member: str,
+    source: str,
+    destination: str,
+    error: str,
+    culprit: str,
+) -> None:
+    start_client("keys", midi_inputs=["notes"])
+    start_router("")
+    eventually(lambda: "keys:notes" in remote.call("Graph.ListPorts", "sa{sv}", "", NO_OPTIONS))
+    refused = remote.error(member, "ssa{sv}", source, destination, NO_OPTIONS)
+    assert refused.name == f"{ERROR_PREFIX}.{error}"
+    assert culprit in refused.text
+    assert desk.connections() == frozenset()
+
+
+def test_a_forbidden_connection_is_refused_and_cut(desk: JackClient, start_router: StartRouter, remote: Remote) -> None:
+    start_router(FORBID)
+    eventually(remote.connected)
+    refused = remote.error("Graph.Connect", "ssa{sv}", *LEFT, NO_OPTIONS)
+    assert refused.name == f"{ERROR_PREFIX}.Refused"
+    assert "'never'" in refused.text
+    desk.connect(*LEFT)
+    eventually(lambda: LEFT not in desk.connections())
+    eventually(lambda: ["never", "disconnect", *LEFT] in [a for s in remote.signals("Applied") for a in s.body[0]])
+
+
+def test_a_hold_stands_against_a_rule_until_it_ends(desk: JackClient, start_router: StartRouter, remote: Remote) -> None:
+    start_router(FORBID)
+    eventually(remote.connected)
+    for ending in ("release", "reapply", "cut by somebody", "disconnect", "port"):
+        assert remote.call("Graph.Connect", "ssa{sv}", *LEFT, HOLD) == "connected", ending
+        assert remote.read("Rules.Held") == [[*LEFT]]
+        assert remote.call("Manager.GetStatus")["held"] == 1
+        eventually(lambda: remote.connections() == {LEFT})
+        assert remote.call("Graph.Connect", "ssa{sv}", *LEFT, HOLD) == "already-connected"
+        assert LEFT in desk.connections()
+        match ending:
+            case "release":
+                assert remote.call("Rules.ReleaseHold", "ssa{sv}", *LEFT, NO_OPTIONS) == "released"
+            case "reapply":
+                assert remote.call("Rules.Reapply", "a{sv}", NO_OPTIONS)["disconnect"] == [[*LEFT]]
+            case "cut by somebody":
+                desk.disconnect(*LEFT)
+            case "disconnect":
+                assert remote.call("Graph.Disconnect", "ssa{sv}", *LEFT, NO_OPTIONS) == "disconnected"
+            case "port":
+                desk.unregister("left")
+                desk.register("left", flow="input")
+        eventually(lambda: remote.read("Rules.Held") == [])
+        eventually(lambda: LEFT not in desk.connections())
+        eventually(lambda: remote.connections() == set())
+        eventually(lambda: "desk:left" in remote.call("Graph.ListPorts", "sa{sv}", "", NO_OPTIONS))
+
+
+def test_a_cut_by_hand_is_respected_until_the_port_goes(desk: JackClient, start_router: StartRouter, remote: Remote) -> None:
+    start_router(WANT)
+    eventually(lambda: desk.connections() == {LEFT, RIGHT})
+    eventually(lambda: remote.connections() == {LEFT, RIGHT})
+    desk.disconnect(*LEFT)
+    eventually(lambda: remote.read("Rules.Held") == [[*LEFT]])
+    assert remote.call("Rules.Explain", "ss", *LEFT)[0] == "held"
+    assert desk.connections() == {RIGHT}
+    desk.unregister("left")
+    eventually(lambda: remote.read("Rules.Held") == [])
+    desk.register("left", flow="input")
+    eventually(lambda: desk.connections() >= {LEFT})
+
+
+def test_a_hold_ends_when_somebody_says_so(desk: JackClient, start_router: StartRouter, remote: Remote) -> None:
+    start_router(WANT)
+    eventually(lambda: remote.connections() == {LEFT, RIGHT})
+    for release in (("Rules.ReleaseHold", "ssa{sv}", *LEFT, NO_OPTIONS), ("Rules.Reapply", "a{sv}", NO_OPTIONS)):
+        desk.disconnect(*LEFT)
+        eventually(lambda: remote.read("Rules.Held") == [[*LEFT]])
+        remote.call(*release)
+        assert remote.read("Rules.Held") == []
+        eventually(lambda: desk.connections() == {LEFT, RIGHT})
+
+
+def test_a_rule_that_insists_makes_it_again(desk: JackClient, start_router: StartRouter, remote: Remote) -> None:
+    start_router(ENFORCE)
+    eventually(lambda: remote.connections() == {LEFT, RIGHT})
+    desk.disconnect(*LEFT)
+    eventually(lambda: remote.connections() == {RIGHT} or "connect" in str(remote.signals("GraphChanged")[-1].body))
+    eventually(lambda: desk.connections() == {LEFT, RIGHT})
+    assert remote.read("Rules.Held") == []
+    # Only who says `hold` means it more than the rule does.
+    assert remote.call("Graph.Disconnect", "ssa{sv}", *LEFT, HOLD) == "disconnected"
+    assert remote.read("Rules.Held") == [[*LEFT]]
+    assert desk.connections() == {RIGHT}
+
+
+def test_what_no_rule_speaks_of_stays(desk: JackClient, start_router: StartRouter, remote: Remote) -> None:
+    start_router(ENFORCE)
+    eventually(lambda: remote.connections() == {LEFT, RIGHT})
+    desk.connect(*CROSSED)
+    eventually(lambda: CROSSED in remote.connections())
+    remote.call("Rules.Reapply", "a{sv}", NO_OPTIONS)
+    assert desk.connections() == {LEFT, RIGHT, CROSSED}
+
+
+@pytest.mark.parametrize("wants_it", [False, True], ids=["undoes", "makes"])
+def test_a_rival_is_not_fought_in_a_busy_loop(
+    running_server: JackServer, desk: JackClient, start_router: StartRouter, remote: Remote, wants_it: bool
+) -> None:
+    router = start_router(FORBID if wants_it else ENFORCE)
+    eventually(remote.connected)
+    with Rival(running_server.name, LEFT, wants_it=wants_it) as rival:
+        eventually(lambda: remote.read("Rules.Contested") == [[*LEFT]])
+        # Three times, then a truce of two seconds; once more, then one of four.
+        eventually(lambda: "it has its way for 4 s" in router.output())
+        assert rival.times <= 5
+        assert router.output().count("it has its way for 2 s") == 1
+        assert remote.call("Rules.Explain", "ss", *LEFT)[0] == "contested"
+        # The rest goes on as ever.
+        if not wants_it:
+            desk.unregister("right")
+            desk.register("right", flow="input")
+            eventually(lambda: RIGHT in desk.connections())
+    eventually(lambda: (LEFT in desk.connections()) is not wants_it, timeout=15)
+    eventually(lambda: remote.read("Rules.Contested") == [])
+
+
+def test_an_inhibitor_stops_all_automatic_work(
+    desk: JackClient, start_router: StartRouter, remote: Remote, open_remote: OpenRemote
+) -> None:
+    start_router(FORBID.replace("desk:*", "desk:right") + WANT)
+    eventually(lambda: LEFT in desk.connections())
+    other = open_remote()
+    cookies = [one.call("Manager.Inhibit", "ssa{sv}", "a test", "it counts", NO_OPTIONS) for one in (remote, other)]
+    assert [(cookie, who) for cookie, _, who, _ in remote.read("Manager.Inhibitors")] == [
+        (cookie, "a test") for cookie in cookies
+    ]
+    desk.unregister("left")
+    desk.register("left", flow="input")
+    desk.connect(*CROSSED)
+    eventually(lambda: CROSSED in remote.connections())
+    assert remote.call("Rules.Explain", "ss", *LEFT)[0] == "pending"
+    remote.call("Manager.Uninhibit", "u", cookies[0])
+    assert "rules are stopped by a test" in remote.read("Manager.StatusText")
+    assert desk.connections() == {CROSSED}
+    # The other one leaves the bus without a word.
+    other.close()
+    eventually(lambda: desk.connections() == {LEFT})
+    assert remote.read("Manager.Inhibitors") == []
