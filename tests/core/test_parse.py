@@ -211,7 +211,9 @@ def test_pairing_that_comes_later_is_refused(text: str) -> None:
 
 
 def test_profiles_come_later() -> None:
-    assert problems("[server]\nlibrary = 'pipewire'") == ['1.toml:2:11: library = "pipewire" is not supported by this version yet']
+    assert problems("[server]\nlibrary = 'pipewire'") == [
+        '1.toml:2:11: library = "pipewire" is not supported by this version yet'
+    ]
     assert problems("[[profile]]\nname = 'live'") == ["1.toml:1:1: 'profile' is not supported by this version yet"]
 
 
