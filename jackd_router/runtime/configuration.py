@@ -51,7 +51,7 @@ class Configuration:
             log.error("%s", problem, extra={"MESSAGE_ID": Event.CONFIG_REFUSED, "REASON": problem.text})
 
     def accept(self, config: Config) -> None:
-        """Put a configuration in force and keep a copy of its files."""
+        """Put a configuration in force."""
         self.in_force = config
         self.loaded_usec = time.time_ns() // 1000
         self.valid, self.started_valid, self.problems = True, True, config.warnings
@@ -65,12 +65,17 @@ class Configuration:
             len(config.buses),
             extra={"MESSAGE_ID": Event.CONFIG_LOADED},
         )
+
+    def keep_copy(self) -> None:
+        """Copy the files, where they are what is in force, for a start with broken ones; what cannot be kept is a warning."""
+        if not self.valid:
+            return
         try:
-            self._keep_copy()
+            self._copy_files()
         except OSError as error:
             log.warning("No copy of the configuration could be kept: %s", error, extra={"REASON": str(error)})
 
-    def _keep_copy(self) -> None:
+    def _copy_files(self) -> None:
         shutil.rmtree(self._copy.parent, ignore_errors=True)
         pairs = [(self.path, self._copy)]
         pairs += [(file, drop_in_directory(self._copy) / file.name) for file in drop_in_directory(self.path).glob("*.toml")]

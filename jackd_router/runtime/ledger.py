@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Set
 from dataclasses import dataclass, field
+from typing import Any
 
-from jackd_router.core.graph import Connection, Graph
+from jackd_router.core.graph import Connection, Graph, PortName
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 5.0
 _UNDONE_TIMES, _UNDONE_WITHIN_S = 3, 5.0
@@ -23,6 +24,8 @@ class Request:
     since: float
     done: asyncio.Future[int | None] | None = None
     answered: bool = False
+    echoed: bool = False
+    """The notification of it came, be it that the opposite came after it."""
 
 
 @dataclass(slots=True)
@@ -61,16 +64,21 @@ class Ledger:
         """Pairs that stay as somebody wanted them by hand: cut or connected."""
         return (*self.held, *self.kept)
 
-    def forget_ports(self, names: Iterable[str]) -> bool:
+    def forget_ports(self, gone: Set[PortName]) -> bool:
         """Forget what was valid only as long as these ports were there; tell whether a hold was among it."""
-        gone = set(names)
         released = False
-        for table in (self.held, self.kept, self.failures, self.quarrels):
+        tables: tuple[dict[Connection, Any], ...] = (
+            self.owned,
+            self.held,
+            self.kept,
+            self.requests,  # a port that comes again under the name must not wait for the echo of its predecessor
+            self.failures,
+            self.quarrels,
+        )
+        for table in tables:
             for connection in [connection for connection in table if not gone.isdisjoint(connection)]:
                 del table[connection]
                 released = released or table is self.held or table is self.kept
-        for connection in [connection for connection in self.owned if not gone.isdisjoint(connection)]:
-            del self.owned[connection]
         return released
 
     def fail(self, connection: Connection, code: int, now: float) -> Failure:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import replace
 from typing import Protocol
 
@@ -119,26 +119,33 @@ class Reconciler:
         if not changes:
             return
         now = self._changed_at = self._loop.time()
-        gone = []
+        gone = set()
         for name, before, port in changes.ports:
             if before is not None and (port is None or port.registration != before.registration):
-                gone.append(name)
+                gone.add(name)
             if port is not None:
                 self.matcher.add_port(port)
             else:
                 self.matcher.remove_port(name)
             self._client_changed_at[name.partition(":")[0]] = now
-        if gone and self.ledger.forget_ports(gone):
-            self._audience.holds_changed()
+        if gone:
+            self._forget_ports(gone)
         for connection, connected in changes.connections:
             self._look_at.add(connection)
             self._note_who(connection, connected, now)
         self.turn()
 
+    def _forget_ports(self, gone: Set[PortName]) -> None:
+        # What was cut only because its port went: nothing waits for it when the port comes again.
+        self._cuts = {connection: ends for connection, ends in self._cuts.items() if gone.isdisjoint(connection)}
+        if self.ledger.forget_ports(gone):
+            self._audience.holds_changed()
+
     def _note_who(self, connection: Connection, connected: bool, now: float) -> None:
         """Tell our own doing from that of somebody else."""
         request = self.ledger.requests.get(connection)
         if request is not None and request.connect == connected:
+            request.echoed = True
             if request.answered:
                 del self.ledger.requests[connection]
             if connected and request.rule:
@@ -390,7 +397,7 @@ class Reconciler:
             return
         code = None if answer is None else int(answer[1])
         done = code == 0 or (code == errno.EEXIST and request.connect)
-        if done and (connection in self._graph.connections) != request.connect:
+        if done and not request.echoed and (connection in self._graph.connections) != request.connect:
             request.answered, request.since = True, self._loop.time()  # the echo comes
         else:
             del self.ledger.requests[connection]

@@ -80,6 +80,7 @@ class Reload:
         if not dry_run:
             before = self._configuration.in_force
             self._configuration.accept(config)
+            self._configuration.keep_copy()
             await self._swap(before, config, matcher)
             self._affected.config_changed()
         return report

@@ -91,7 +91,8 @@ class Router:
         self._refresh_status()
 
     def start(self) -> None:
-        """Begin to look for a server."""
+        """Begin to look for a server. Nothing was written before: another daemon may run, and this one may have to give way."""
+        self.configuration.keep_copy()
         self._keeper.start()
 
     async def stop(self) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.conftest import StartClient, StartRouter
 from tests.support.eventually import eventually
 from tests.support.jack_server import JackServer
 
 CHANNELS = 60
+ROUNDS = 40
 RULE = """
 [[rule]]
 name = "desk"
@@ -29,3 +32,17 @@ def test_a_second_output_takes_a_fan_out_back(
         eventually(lambda: desk.connections() == {("synth:out_1", "desk:in_1"), ("synth:out_2", "desk:in_2")})
         synth.unregister("out_1", "out_2")
         eventually(lambda: not desk.connections())
+
+
+def test_a_port_that_comes_again_at_once_waits_for_nothing_of_its_predecessor(
+    running_server: JackServer, start_client: StartClient, start_router: StartRouter
+) -> None:
+    start_router('[[rule]]\nname = "solo"\nfrom = "solo:out"\nto = "system:playback_1"\n')
+    solo = start_client("solo")
+    begun = time.monotonic()
+    for _ in range(ROUNDS):
+        solo.register("out")
+        eventually(lambda: solo.connections() == {("solo:out", "system:playback_1")})
+        solo.unregister("out")
+    # Each echo that never comes is waited for longer than a second.
+    assert time.monotonic() - begun < ROUNDS

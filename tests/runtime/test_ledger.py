@@ -1,0 +1,60 @@
+"""What the router remembers of pairs of ports, and when it forgets."""
+
+from __future__ import annotations
+
+from jackd_router.core.graph import Connection, PortName
+from jackd_router.runtime.ledger import Failure, Ledger, Quarrel, Request
+
+PAIR = Connection(PortName("synth:out_1"), PortName("system:playback_1"))
+OTHER = Connection(PortName("guitar:out"), PortName("system:playback_1"))
+
+
+def test_everything_about_a_pair_ends_with_its_port() -> None:
+    ledger = Ledger()
+    for pair in (PAIR, OTHER):
+        ledger.owned[pair] = "rule"
+        ledger.held[pair] = ledger.kept[pair] = (1, 2)
+        ledger.requests[pair] = Request(connect=True, rule="rule", since=0.0, answered=True)
+        ledger.failures[pair] = Failure(times=1, due=0.0, code=-1)
+        ledger.quarrels[pair] = Quarrel()
+    assert ledger.forget_ports({PAIR.source})
+    tables = (ledger.owned, ledger.held, ledger.kept, ledger.requests, ledger.failures, ledger.quarrels)
+    assert [set(table) for table in tables] == [{OTHER}] * len(tables)
+
+
+def test_a_port_without_holds_releases_none() -> None:
+    ledger = Ledger(owned={PAIR: "rule"})
+    assert not ledger.forget_ports({PAIR.source})
+    assert not ledger.owned
+
+
+def test_failures_wait_twice_as_long_each_time_up_to_a_limit() -> None:
+    ledger = Ledger()
+    waits = [ledger.fail(PAIR, -1, now=0.0).due for _ in range(9)]
+    assert waits[:3] == [0.05, 0.1, 0.2]
+    assert waits[-1] == waits[-2] == 5.0
+
+
+def test_the_third_undoing_within_five_seconds_begins_a_truce() -> None:
+    ledger = Ledger()
+    assert [ledger.undo(PAIR, now) for now in (0.0, 1.0, 2.0)] == [False, False, True]
+    assert ledger.contested(PAIR, 3.9)
+    assert not ledger.contested(PAIR, 4.1)
+    assert not ledger.contested(OTHER, 3.0)
+    # Who goes on after the truce meets one of twice the length at once.
+    assert ledger.undo(PAIR, 4.2)
+    assert ledger.contested(PAIR, 8.1)
+
+
+def test_undoing_now_and_then_is_no_quarrel() -> None:
+    ledger = Ledger()
+    assert not any(ledger.undo(PAIR, now) for now in (0.0, 10.0, 20.0, 30.0))
+
+
+def test_the_next_thing_due_is_the_earliest() -> None:
+    ledger = Ledger()
+    assert ledger.next_due(0.0) is None
+    ledger.fail(PAIR, -1, now=1.0)
+    for now in (0.0, 0.1, 0.2):
+        ledger.undo(OTHER, now)
+    assert ledger.next_due(1.0) == 1.05
