@@ -34,7 +34,7 @@ log = logging.getLogger("jackd_router")
 EXIT_REFUSED = 1
 
 
-class Stopped(Exception):  # noqa: N818: not an error, it only ends the TaskGroup
+class Stopped(Exception):  # not an error, it only ends the TaskGroup
     """Somebody asked the daemon to end."""
 
 

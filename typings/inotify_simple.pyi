@@ -1,6 +1,6 @@
-from os import PathLike
 from enum import IntFlag
 from io import FileIO
+from os import PathLike
 from typing import NamedTuple
 
 class flags(IntFlag):

@@ -19,7 +19,7 @@ from inotify_simple import INotify, flags
 _TRY_S, _TRIES = 0.002, 50
 _LOOK_S = 1.0
 
-SOCKET_FOLDER = Path("/dev/shm")  # noqa: S108: where JACK2 is built to put it
+SOCKET_FOLDER = Path("/dev/shm")  # where JACK2 is built to put it
 
 
 def jack2_socket(server_name: str) -> Path:
