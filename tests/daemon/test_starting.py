@@ -69,6 +69,22 @@ def test_a_second_daemon_is_refused_and_disturbs_nothing(
     assert synth.connections() >= WANTED
 
 
+def test_a_second_daemon_leaves_the_state_of_the_first_alone(
+    tmp_path: Path, session_bus: SessionBus, running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    first = start_router(RULE)
+    (tmp_path / "second").mkdir()
+    second = RouterProcess(tmp_path / "second", "", bus_address=session_bus.address, server_name=running_server.name)
+    second.extra_env = {"XDG_STATE_HOME": str(first.state_home)}
+    second.start(wait_until_ready=False)
+    eventually(lambda: second.status is not None)
+    second.close(check=True)
+    first.stop()
+    first.write_config(BROKEN)
+    first.start()
+    assert [rule[0] for rule in remote.call("Rules.ListRules")] == ["synth to speakers"]
+
+
 def test_an_invalid_file_without_a_copy_means_no_rules(
     running_server: JackServer, start_client: StartClient, start_router: StartRouter, remote: Remote
 ) -> None:
