@@ -23,18 +23,21 @@ class Churn:
             )
             for name in ("churn-a", "churn-b")
         ]
-        self._wait_for("ready")
+        self._wait_for("ready", *self._programs)
 
     def begin(self, changes: int) -> None:
         """Let each make so many changes, and do not wait for them."""
-        for program in self._programs:
-            assert program.stdin is not None
-            program.stdin.write(f"{changes}\n")
-            program.stdin.flush()
+        self._write(f"change {changes}", *self._programs)
 
     def wait(self) -> None:
         """Wait until both have done what was begun."""
-        self._wait_for("done")
+        self._wait_for("done", *self._programs)
+
+    def flood(self, notifications: int) -> None:
+        """Cause so many notifications, once, and wait for them."""
+        first = self._programs[0]
+        self._write(f"flood {notifications}", first)
+        self._wait_for("done", first)
 
     def close(self) -> None:
         """Let both leave the server."""
@@ -42,8 +45,16 @@ class Churn:
             program.communicate(timeout=_TIMEOUT_S)
             assert program.returncode == 0
 
-    def _wait_for(self, word: str) -> None:
-        for program in self._programs:
+    @staticmethod
+    def _write(line: str, *programs: subprocess.Popen[str]) -> None:
+        for program in programs:
+            assert program.stdin is not None
+            program.stdin.write(f"{line}\n")
+            program.stdin.flush()
+
+    @staticmethod
+    def _wait_for(word: str, *programs: subprocess.Popen[str]) -> None:
+        for program in programs:
             assert program.stdout is not None
             assert select.select([program.stdout], [], [], _TIMEOUT_S)[0], f"the churn is not {word}"
             assert program.stdout.readline() == f"{word}\n"

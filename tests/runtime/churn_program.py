@@ -1,7 +1,8 @@
 """A JACK client that changes the graph as fast as the server lets it: python churn_program.py SERVER NAME.
 
-Its commands come on standard input, a line each: a number of changes to make, or nothing to leave. Without Python
-callbacks, so that it can leave; the ports of its partner, whose NAME ends with the other letter, it connects, too.
+Its commands come on standard input, a line each: `change N` makes N changes, `flood N` causes about N notifications;
+their end is the command to leave. Without Python callbacks, so that it can leave; the ports of its partner, whose NAME
+ends with the other letter, it connects, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 import sys
 
 PORTS = 12
+FLOOD_PORTS = 1000
 OUTPUT, INPUT = 2, 1
 
 
@@ -40,15 +42,26 @@ class Churn:
         what = self._random.random()
         if number not in self._ports:
             flags = INPUT if number % 2 else OUTPUT
-            port = self._jack.jack_port_register(self._client, b"p%d" % number, b"32 bit float mono audio", flags, 0)
-            assert port
-            self._ports[number] = ctypes.c_void_p(port)
+            self._ports[number] = self._register(b"p%d" % number, flags)
         elif what < 0.3:
             self._jack.jack_port_unregister(self._client, self._ports.pop(number))
         else:
             ends = [f"{self._random.choice(self._names)}:p{self._random.randrange(PORTS // 2) * 2 + end}" for end in (0, 1)]
             change = self._jack.jack_connect if what < 0.75 else self._jack.jack_disconnect
             change(self._client, *(end.encode() for end in ends))
+
+    def flood(self, notifications: int) -> None:
+        """Let all ports of a client with many of them go and come back at once, again and again."""
+        for number in range(FLOOD_PORTS):
+            self._register(b"flood%d" % number, OUTPUT)
+        for _ in range(notifications // (2 * FLOOD_PORTS) + 1):
+            assert self._jack.jack_deactivate(self._client) == 0
+            assert self._jack.jack_activate(self._client) == 0
+
+    def _register(self, name: bytes, flags: int) -> ctypes.c_void_p:
+        port = self._jack.jack_port_register(self._client, name, b"32 bit float mono audio", flags, 0)
+        assert port
+        return ctypes.c_void_p(port)
 
     def close(self) -> None:
         """Leave the server."""
@@ -60,8 +73,12 @@ def main(server: str, name: str) -> None:
     churn = Churn(server, name)
     print("ready", flush=True)
     for line in sys.stdin:
-        for _ in range(int(line)):
-            churn.change()
+        command, number = line.split()
+        if command == "flood":
+            churn.flood(int(number))
+        else:
+            for _ in range(int(number)):
+                churn.change()
         print("done", flush=True)
     churn.close()
 

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from jackd_router.jack_host import protocol
+from jackd_router.jack_host.memory import RING_RECORDS
 from jackd_router.jack_io.host_process import HostProcess
 from jackd_router.runtime.mirror import Mirror
 from tests.runtime.churn import Churn, churning
@@ -109,7 +110,7 @@ async def test_generation_that_begins_in_the_middle_of_churn(
 ) -> None:
     churn.begin(150 + 17 * round_number)
     await while_churning(churn)
-    churn.begin(1500)
+    churn.begin(1200)
     await follower.open(running_server.name)
     await while_churning(churn)
     ports, connections = now = truth(running_server)
@@ -123,14 +124,12 @@ async def test_generation_that_begins_in_the_middle_of_churn(
 async def test_overflow_is_told_and_mended_by_reading_anew(running_server: JackServer, churn: Churn, follower: Follower) -> None:
     await follower.open(running_server.name)
     follower.host.on_wake = lambda: None  # a daemon that does not come to read
-    while not follower.host.memory.take_overflow():
-        churn.begin(1000)
-        await while_churning(churn)
-    churn.begin(100)
+    churn.flood(RING_RECORDS)
+    churn.begin(200)
     await while_churning(churn)
     follower.host.on_wake = follower.take_events
     follower.take_events()
-    follower.host.memory.take_overflow()
+    assert follower.host.memory.take_overflow()
     churn.begin(1000)
     assert await follower.read_anew()
     await while_churning(churn)

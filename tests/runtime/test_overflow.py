@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from jackd_router.jack_host.memory import RING_RECORDS
 from jackd_router.runtime.router import Router
 from jackd_router.runtime.state import ServerPhase
 from tests.runtime.churn import Churn, churning
@@ -19,8 +20,6 @@ from tests.support.jack_server import JackServer
 
 pytestmark = pytest.mark.asyncio
 
-CHANGES = 10_000
-"""Of each of two programs: with what follows from them more than the ring has room for."""
 LOST = "were lost in a burst"
 
 
@@ -55,7 +54,8 @@ def lose(server: JackServer, churn: Churn) -> None:
     """Keep the event loop from turning until more was told than the ring has room for."""
     with JackClient(server.name, "witness") as witness:
         eventually(lambda: "router:main_in_1" in witness.ports())
-    churn.begin(CHANGES)
+    churn.flood(RING_RECORDS)
+    churn.begin(500)
     churn.wait()
 
 
