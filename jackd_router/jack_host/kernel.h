@@ -17,7 +17,6 @@
 #include <stdint.h>
 
 enum {
-    KERNEL_LAYOUT = 1,       /* grows when anything below changes its place */
     MAX_PORTS = 1024,        /* of our inputs, and as many outputs */
     MAX_CELLS = 65536,       /* 16 full matrices of 64 x 64 */
     METER_WINDOWS = 64,      /* of at least 10 ms each: whoever reads twice a second misses none */
