@@ -7,13 +7,10 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 
 from benchmarks import burst, idle, reaction, restart
 from benchmarks.figures import Bound
 from benchmarks.surroundings import Surroundings, surroundings
-
-_NICE = -15
 
 MEASUREMENTS: dict[str, Callable[..., list[Bound]]] = {
     "reaction": reaction.measure,
@@ -45,15 +42,11 @@ def _measured(name: str, around: Surroundings, *, quick: bool) -> list[Bound]:
     return bounds
 
 
-def _prefer() -> str:
-    """Let other work of the machine wait: a JACK server in daily use has a realtime priority. All contenders have the same."""
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-    return f"nice {os.getpriority(os.PRIO_PROCESS, 0)}"
-
-
 def _machine() -> str:
-    load = f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f} before, {_prefer()}"
+    policy = {os.SCHED_OTHER: "SCHED_OTHER", os.SCHED_RR: "SCHED_RR", os.SCHED_FIFO: "SCHED_FIFO"}.get(
+        os.sched_getscheduler(0), "?"
+    )
+    load = f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f} before, {policy}"
     return f"{platform.platform()}, {load}, Python {platform.python_version()}"
 
 

@@ -12,6 +12,7 @@ from benchmarks.surroundings import Surroundings
 
 OTHER_PORTS = (0, 1500)
 MOST_RATIO = 1.35
+OTHERS_ROUNDS = 25
 
 
 @dataclass(slots=True)
@@ -41,9 +42,9 @@ class Times:
 
 def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
     """Print the table and give the bounds."""
-    runs, rounds = (2, 30) if quick else (4, 100)
+    runs, rounds = (2, 30) if quick else (8, 50)
     print(
-        f"From a program's call of jack_port_register on, in ms; {runs} runs of {rounds} rounds in turn, others {rounds // 4}\n"
+        f"From a program's call of jack_port_register on, in ms; {runs} runs of {rounds} rounds in turn, others {OTHERS_ROUNDS}\n"
     )
     rivals, missing = others()
     rows: list[list[str]] = []
@@ -51,7 +52,7 @@ def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
     for ports in OTHER_PORTS:
         floor, router = Floor(), Router()
         compared: list[Contender] = [floor, router]
-        turns = [(one, rounds) for one in compared * runs] + [(one, rounds // 4) for one in rivals if not quick]
+        turns = [(one, rounds) for one in compared * runs] + [(one, OTHERS_ROUNDS) for one in rivals if not quick]
         times = _take_turns(around, turns, ports)
         least = median(Times.pooled(times[floor.name].connected))
         rows += [_row(ports, name, one, least) for name, one in times.items()]
