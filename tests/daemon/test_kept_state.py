@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from jackd_router.dbus_api.names import bus_path
 from tests.conftest import StartRouter
 from tests.daemon.remote import NO_OPTIONS, Remote
@@ -80,20 +78,18 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_file_is_set_aside(start_router: StartRouter, remote: Remote, damage: bytes) -> None:
+def test_a_damaged_file_is_set_aside(start_router: StartRouter, remote: Remote) -> None:
     router = start_router(CONFIG)
-    set_by_hand(remote)
-    router.stop()
     path = router.state_home / "jackd-router" / "state.json"
-    path.write_bytes(damage)
-    router.start()
-    assert values(remote) == (-6.0, False, [0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]])
-    assert path.with_suffix(".damaged.json").read_bytes() == damage
-    assert router.output().count("set aside") == 1
-    remote.write("Bus.Gain", "d", -1.0, path=MAIN)
-    router.stop()
-    assert json.loads(path.read_text())["buses"]["main"]["set"]["gain"] == -1.0
+    for number, (kind, damage) in enumerate(DAMAGES.items(), 1):
+        remote.write("Bus.Gain", "d", -1.0, path=MAIN)
+        router.stop()
+        assert json.loads(path.read_text())["buses"]["main"]["set"]["gain"] == -1.0
+        path.write_bytes(damage)
+        router.start()
+        assert values(remote) == (-6.0, False, [0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]]), kind
+        assert path.with_suffix(".damaged.json").read_bytes() == damage, kind
+        assert router.output().count("set aside") == number, kind
 
 
 def test_values_that_cannot_be_are_ignored(start_router: StartRouter, remote: Remote) -> None:

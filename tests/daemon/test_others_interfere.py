@@ -34,34 +34,27 @@ def desk(running_server: JackServer, start_client: StartClient) -> JackClient:
     return start_client("desk", inputs=["left", "right"])
 
 
-@pytest.mark.parametrize("member", ["Graph.Connect", "Graph.Disconnect"])
-@pytest.mark.parametrize(
-    ("source", "destination", "error", "culprit"),
-    [
-        ("synth:nothing", "desk:left", "NoSuchPort", "synth:nothing"),
-        ("synth:left", "desk:nothing", "NoSuchPort", "desk:nothing"),
-        ("synth:left", "synth:right", "IncompatiblePorts", "synth:right"),
-        ("desk:left", "desk:right", "IncompatiblePorts", "desk:left"),
-        ("synth:left", "keys:notes", "IncompatiblePorts", "keys:notes"),
-    ],
+IMPOSSIBLE = (
+    ("synth:nothing", "desk:left", "NoSuchPort", "synth:nothing"),
+    ("synth:left", "desk:nothing", "NoSuchPort", "desk:nothing"),
+    ("synth:left", "synth:right", "IncompatiblePorts", "synth:right"),
+    ("desk:left", "desk:right", "IncompatiblePorts", "desk:left"),
+    ("synth:left", "keys:notes", "IncompatiblePorts", "keys:notes"),
 )
+"""Source, destination, the error, and the port that its text must name."""
+
+
 def test_what_cannot_be_is_refused_and_named(
-    desk: JackClient,
-    start_client: StartClient,
-    start_router: StartRouter,
-    remote: Remote,
-    member: str,
-    source: str,
-    destination: str,
-    error: str,
-    culprit: str,
+    desk: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
 ) -> None:
     start_client("keys", midi_inputs=["notes"])
     start_router("")
     eventually(lambda: "keys:notes" in remote.call("Graph.ListPorts", "sa{sv}", "", NO_OPTIONS))
-    refused = remote.error(member, "ssa{sv}", source, destination, NO_OPTIONS)
-    assert refused.name == f"{ERROR_PREFIX}.{error}"
-    assert culprit in refused.text
+    for member in ("Graph.Connect", "Graph.Disconnect"):
+        for source, destination, error, culprit in IMPOSSIBLE:
+            refused = remote.error(member, "ssa{sv}", source, destination, NO_OPTIONS)
+            assert refused.name == f"{ERROR_PREFIX}.{error}", (member, source, destination)
+            assert culprit in refused.text, (member, source, destination)
     assert desk.connections() == frozenset()
 
 
