@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -145,6 +146,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             if log.exists():
                 report.sections.append((f"{log.parent.name}/{log.name}", log.read_text(errors="replace")))
     return report
+
+
+def pytest_sessionstart() -> None:
+    """Let the processes of the tests hear Ctrl-C: a shell starts what it puts in the background (`make test &`) deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)
