@@ -40,7 +40,7 @@ class Burst:
         if len(self._ports) + len(self._connections) > _MOST_RECORDS:
             return GraphDiff(self._previous, version, resync=True)
         pairs = [(before, graph.ports.get(name)) for name, before in self._ports.items()]
-        changed = [(before, now) for before, now in pairs if before != now and not _only_aliases_differ(before, now)]
+        changed = [(before, now) for before, now in pairs if before != now and not only_aliases_differ(before, now)]
         replaced = {before.name for before, now in changed if before and now}
         # A port that was replaced took its connections with it, even those that are there again.
         ends = [
@@ -55,9 +55,10 @@ class Burst:
             connected=tuple(connection for connection, was, now, anew in ends if now and (anew or not was)),
             disconnected=tuple(connection for connection, was, now, anew in ends if was and (anew or not now)),
             renamed=tuple(self._renamed),
-            aliases=tuple(now for before, now in pairs if now and before != now and _only_aliases_differ(before, now)),
+            aliases=tuple(now for before, now in pairs if now and before != now and only_aliases_differ(before, now)),
         )
 
 
-def _only_aliases_differ(before: Port | None, now: Port | None) -> bool:
+def only_aliases_differ(before: Port | None, now: Port | None) -> bool:
+    """Tell whether it is the same port with other aliases."""
     return before is not None and now is not None and replace(before, aliases=()) == replace(now, aliases=())

@@ -36,6 +36,8 @@ class Changes:
     ports: list[PortChange] = field(default_factory=list)
     connections: list[tuple[Connection, bool]] = field(default_factory=list)
     renamed: list[tuple[PortName, PortName]] = field(default_factory=list)
+    told_again: list[PortName] = field(default_factory=list)
+    """Ports that were known: JACK2 tells the ports of a client when it becomes active, and only then can they be connected."""
     shut_down: str | None = None
     torn: bool = False
     """A port that is not known was renamed, perhaps in the middle of a listing, which then has it by neither name."""
@@ -55,6 +57,8 @@ class Mirror:
         self._registrations = itertools.count(1)
         self._names: dict[int, PortName] = {}
         self._ids: dict[PortName, int] = {}
+        # JACK2 goes on listing the ports of a client that is not active any more, though it has told their end.
+        self._told_off: dict[int, PortName] = {}
         self._queue: list[Event] | None = None
         self._ports: list[Any] = []
         self._connections: list[Any] = []
@@ -66,9 +70,11 @@ class Mirror:
         """Whether a snapshot is being read, so that events are queued."""
         return self._queue is not None
 
-    def begin_load(self) -> None:
-        """Queue events from now on and collect the parts of a snapshot."""
+    def begin_load(self, *, after_loss: bool = False) -> None:
+        """Queue events from now on and collect the parts of a snapshot; `after_loss`: what was told before may be outdated."""
         self._queue, self._ports, self._connections = [], [], []
+        if after_loss:
+            self._told_off.clear()
 
     def collect(self, kind: str, rows: Iterable[Any]) -> None:
         """Take one part of the snapshot, as the JACK host sends it."""
@@ -78,9 +84,14 @@ class Mirror:
         """Make the graph what the snapshot and the queued events say, and give what that changed."""
         changes = Changes()
         known = dict(self._names)
+        told_off, self._told_off = self._told_off, {}
         for number, name, flags, kind, aliases in self._ports:
+            port = _port(name, flags, kind, aliases)
+            if told_off.get(number) == port.name:
+                self._told_off[number] = port.name
+                continue
             known.pop(number, None)
-            self._add_port(changes, number, _port(name, flags, kind, aliases))
+            self._add_port(changes, number, port)
         for number in known:
             self._remove_port(changes, number)
         wanted = {self._connection(*ids) for ids in self._connections}
@@ -99,6 +110,7 @@ class Mirror:
         for number in list(self._names):
             self._remove_port(changes, number)
         self._queue = None
+        self._told_off.clear()
         return self._counted(changes)
 
     # ---- events
@@ -117,8 +129,11 @@ class Mirror:
         for event in events:
             match event.event, event.on:
                 case memory.EVENT_PORT, 0:
+                    if event.a in self._names:
+                        self._told_off[event.a] = self._names[event.a]
                     self._remove_port(changes, event.a)
                 case memory.EVENT_PORT, _:
+                    self._told_off.pop(event.a, None)
                     self._add_port(changes, event.a, _port(event.name, event.flags, event.type, ()))
                 case memory.EVENT_ALIAS, _:
                     self._add_alias(changes, event.a, _text(event.name))
@@ -141,7 +156,8 @@ class Mirror:
         known = self.graph.ports.get(port.name)
         if known is not None and self._ids.get(port.name) == number:
             if replace(known, registration=0, aliases=()) == replace(port, aliases=()) and port.aliases in ((), known.aliases):
-                return  # told twice
+                changes.told_again.append(port.name)
+                return
             port = replace(port, registration=known.registration)
         else:
             self._remove_port(changes, number)  # the server uses ids again

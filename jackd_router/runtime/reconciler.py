@@ -116,6 +116,8 @@ class Reconciler:
 
     def take(self, changes: Changes) -> None:
         """Look at what changes of the graph concern."""
+        if changes.told_again:
+            self._try_again(changes.told_again)
         if not changes:
             return
         now = self._changed_at = self._loop.time()
@@ -134,6 +136,13 @@ class Reconciler:
             self._look_at.add(connection)
             self._note_who(connection, connected, now)
         self.turn()
+
+    def _try_again(self, ports: Iterable[PortName]) -> None:
+        """Do not wait any longer with what failed because the client of a port was not active yet."""
+        failed = [connection for connection in self.ledger.failures if not set(connection).isdisjoint(ports)]
+        for connection in failed:
+            del self.ledger.failures[connection]
+        self.look_at(failed)
 
     def _forget_ports(self, gone: Set[PortName]) -> None:
         # What was cut only because its port went: nothing waits for it when the port comes again.

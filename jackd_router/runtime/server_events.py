@@ -11,6 +11,7 @@ from typing import Any
 from jackd_router.core.names import shown
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess
+from jackd_router.runtime.burst import only_aliases_differ
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.lifecycle import LEFT, ServerKeeper
 from jackd_router.runtime.mirror import Mirror
@@ -118,7 +119,7 @@ class ServerEvents:
         self._reconciler.tick()
         now = self._loop.time()
         if now - self._verified_at > _VERIFY_S and now - self._changed_at > _CALM_S:
-            self._read_anew(host)
+            self._read_anew(host, after_loss=False)
 
     xruns_before = 0
     """Xruns of this generation that were there when the count was reset."""
@@ -129,22 +130,24 @@ class ServerEvents:
             self.xruns_before = self.keeper.host.memory.xruns[0]
             self.keeper.publish(replace(self.keeper.state, xrun_count=0, last_xrun_usec=0))
 
-    def _read_anew(self, host: HostProcess) -> None:
+    def _read_anew(self, host: HostProcess, *, after_loss: bool = True) -> None:
         """Read the whole graph beside the events; they queue meanwhile, so that nothing falls between the two."""
         if self._mirror.loading:
             self._again = True  # what is being read may be from before the loss
             return
         self._again = False
         self._verified_at = self._loop.time()
-        self._mirror.begin_load()
+        self._mirror.begin_load(after_loss=after_loss)
         host.submit(lambda answer: self._read(host, answer), protocol.READ_GRAPH)
 
     def _read(self, host: HostProcess, answer: Answer | None) -> None:
         if answer is None or self.keeper.host is not host:
             return  # the generation is over, and with it the mirror
         changes = self._mirror.finish_load()
-        if changes:
-            log.warning("The mirror of the graph was wrong in %d places; mended", len(changes.ports) + len(changes.connections))
+        # Aliases are told by no event: that others are read is no mistake of the mirror.
+        wrong = [change for change in changes.ports if not only_aliases_differ(change.before, change.now)]
+        if wrong or changes.connections:
+            log.warning("The mirror of the graph was wrong in %d places; mended", len(wrong) + len(changes.connections))
         self._reconciler.take(changes)
         self._publisher.graph(changes)
         if self._again or changes.torn:

@@ -73,7 +73,7 @@ def test_changes_lead_from_one_graph_to_the_next(operations: list[Operation]) ->
 
 def load(mirror: Mirror, server: ModelServer, operations: list[Operation], pace: int) -> Changes:
     """Read a snapshot in the middle of a history: so many operations happen between one row and the next."""
-    mirror.begin_load()
+    mirror.begin_load(after_loss=True)
     reader, queue = TornReader(server), iter(operations)
     for _ in reader.read():
         mirror.fold(history((operation for _, operation in zip(range(pace), queue, strict=False)), server))
@@ -158,6 +158,26 @@ def test_id_that_is_used_again_is_another_port() -> None:
     assert mirror.graph.connections == set(), "the end of a port ends its connections, told or not"
     mirror.fold([event(memory.EVENT_PORT, 1, flags=2, name=b"b:out")])
     assert set(mirror.graph.ports) == {"b:out", "a:in"}
+
+
+def test_listed_port_of_a_client_that_is_not_active_any_more_stays_away() -> None:
+    mirror = Mirror()
+    row = (1, b"a:out", 2, AUDIO, ())
+    mirror.fold([event(memory.EVENT_PORT, 1, flags=2, name=b"a:out"), event(memory.EVENT_PORT, 1, on=0)])
+    for after_loss, listed in ((False, set()), (True, {"a:out"})):
+        mirror.begin_load(after_loss=after_loss)
+        mirror.collect(protocol.PORTS, (row,))
+        mirror.finish_load()
+        assert set(mirror.graph.ports) == listed
+
+
+def test_port_that_is_told_again_is_named() -> None:
+    mirror = Mirror()
+    told = event(memory.EVENT_PORT, 1, flags=2, name=b"a:out")
+    assert not mirror.fold([told]).told_again
+    changes = mirror.fold([told])
+    assert changes.told_again == ["a:out"]
+    assert not changes
 
 
 def test_port_renamed_while_it_is_listed_asks_for_another_reading() -> None:

@@ -47,9 +47,9 @@ class Follower:
         self.take_events()
         assert not self.mirror.finish_load().torn
 
-    async def read_anew(self) -> bool:
+    async def read_anew(self, *, after_loss: bool = True) -> bool:
         """Read the graph beside the events and tell whether anything was wrong."""
-        self.mirror.begin_load()
+        self.mirror.begin_load(after_loss=after_loss)
         await self.host.request(protocol.READ_GRAPH, deadline_s=10)
         self.take_events()
         return bool(self.mirror.finish_load())
