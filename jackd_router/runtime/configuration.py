@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import shutil
+import os
 import time
 from pathlib import Path
 
 from jackd_router.core.config import Config
+from jackd_router.core.effective import effective_toml
 from jackd_router.core.errors import ConfigInvalid, Problem
-from jackd_router.runtime.config_files import drop_in_directory, load_config
+from jackd_router.runtime.config_files import load_config
 from jackd_router.runtime.state_file import write_whole
 from jackd_router.service.journal import Event
 
@@ -22,7 +24,7 @@ class Configuration:
     def __init__(self, path: Path, state: Path) -> None:
         """Take the main file and the folder for the copy."""
         self.path = path
-        self._copy = state / "last-good" / path.name
+        self._copy = state / "last-good" / _copy_name(path)
         self.in_force = Config()
         self.loaded_usec = 0
         self.valid = self.started_valid = True
@@ -67,19 +69,17 @@ class Configuration:
         )
 
     def keep_copy(self) -> None:
-        """Copy the files, where they are what is in force, for a start with broken ones; what cannot be kept is a warning."""
+        """Keep what is in force for a start with broken files; what cannot be kept is a warning."""
         if not self.valid:
             return
         try:
-            self._copy_files()
+            self._copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Not the files: since they were read somebody may have saved another one, with a mistake in it.
+            write_whole(self._copy, effective_toml(self.in_force).encode())
         except OSError as error:
             log.warning("No copy of the configuration could be kept: %s", error, extra={"REASON": str(error)})
 
-    def _copy_files(self) -> None:
-        shutil.rmtree(self._copy.parent, ignore_errors=True)
-        pairs = [(self.path, self._copy)]
-        pairs += [(file, drop_in_directory(self._copy) / file.name) for file in drop_in_directory(self.path).glob("*.toml")]
-        for origin, copy in pairs:
-            if origin.exists():
-                copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write_whole(copy, origin.read_bytes())
+
+def _copy_name(path: Path) -> str:
+    """Give each main file a copy of its own: `--config` may name another one now and then."""
+    return f"{path.stem}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}.toml"
