@@ -6,7 +6,9 @@ import argparse
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks import burst, idle, reaction, restart
 from benchmarks.figures import Bound
@@ -37,9 +39,20 @@ def main() -> int:
 
 def _measured(name: str, around: Surroundings, *, quick: bool) -> list[Bound]:
     print(f"\n== {name} ==", flush=True)
+    began, waited = time.monotonic(), _waited_s()
     bounds = MEASUREMENTS[name](around, quick=quick)
-    sys.stdout.flush()
+    share = (_waited_s() - waited) / (time.monotonic() - began)
+    print(f"\n({time.monotonic() - began:.0f} s; in {share:.0%} of them something on this machine waited for a CPU)", flush=True)
     return bounds
+
+
+def _waited_s() -> float:
+    """Give for how long since its start something on the machine waited for a CPU; 0 where the kernel does not count that."""
+    try:
+        some = Path("/proc/pressure/cpu").read_text().splitlines()[0]
+    except OSError:
+        return 0.0
+    return int(some.rpartition("=")[2]) / 1e6
 
 
 def _machine() -> str:
