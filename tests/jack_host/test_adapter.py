@@ -52,7 +52,7 @@ try:
     adapter.JackClient("adapter", "no-such-server", kernel)
 except adapter.JackError as error:
     result["error"] = str(error)
-print(json.dumps(result))
+print(json.dumps(result), flush=True)
 os._exit(0)
 """
 
