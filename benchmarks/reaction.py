@@ -57,7 +57,7 @@ def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
         least = median(Times.pooled(times[floor.name].connected))
         rows += [_row(ports, name, one, least) for name, one in times.items()]
         ratio = median(Times.pooled(times[router.name].connected)) / least
-        quietest = min(map(median, times[router.name].connected)) / min(map(median, times[floor.name].connected))
+        quietest = _quietest(times[router.name]) / _quietest(times[floor.name])
         told = f"{ratio:.2f} x floor at {ports} other ports (at most {MOST_RATIO}; {quietest:.2f} in the quietest run of each)"
         bounds.append(Bound(f"reaction: {told}", ratio <= MOST_RATIO))
         lost = times[router.name].missed
@@ -79,6 +79,10 @@ def _take_turns(around: Surroundings, turns: Sequence[tuple[Contender, int]], po
             with contender.running(around, server), around.native("probe", str(rounds), server=server) as probe:
                 seen.add(probe.rest())
     return times
+
+
+def _quietest(times: Times) -> float:
+    return min(median(run) for run in times.connected)
 
 
 def _row(ports: int, name: str, times: Times, least: float) -> list[str]:
