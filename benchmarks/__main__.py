@@ -25,9 +25,11 @@ MEASUREMENTS: dict[str, Callable[..., list[Bound]]] = {
 def main() -> int:
     """Measure what is asked for; 1 when a bound is exceeded."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the router on private servers.")
-    parser.add_argument("what", nargs="*", choices=[*MEASUREMENTS, []], help="only these (all)")
+    parser.add_argument("what", nargs="*", metavar="|".join(MEASUREMENTS), help="only these (all)")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a glance, not a measurement")
     arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.what) - MEASUREMENTS.keys()):
+        parser.error(f"there is no benchmark {unknown[0]!r}")
     bounds: list[Bound] = []
     with surroundings() as around:
         print(_machine())
