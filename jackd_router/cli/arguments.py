@@ -123,11 +123,11 @@ def _add_rules(commands: Commands) -> None:
 
 def _add_bus(commands: Commands) -> None:
     command = _command(commands, "bus", "list the passthrough buses, set gain and mute, show levels")
-    command.add_argument("name", nargs="?", metavar="NAME")
+    command.add_argument("name", nargs="?", metavar="NAME", help="one bus; without it: all")
     command.add_argument("--gain", type=_decibels, metavar="DB", help="-144 (silence) to 20")
     mute = command.add_mutually_exclusive_group()
-    mute.add_argument("--mute", action="store_const", const=True)
-    mute.add_argument("--unmute", dest="mute", action="store_const", const=False)
+    mute.add_argument("--mute", action="store_const", const=True, help="let no sound pass; the gain is kept")
+    mute.add_argument("--unmute", dest="mute", action="store_const", const=False, help="let sound pass again")
     command.add_argument("--meters", action="store_true", help="live levels, until Ctrl-C; once where stdout is no terminal")
     _add_json(command)
     command.set_defaults(remote=buses.buses)
