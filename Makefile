@@ -1,4 +1,4 @@
-# make demo     sees the whole thing work on a private JACK server, in about a minute
+# make demo     sees the whole thing work on a private JACK server, in less than half a minute
 # make test     runs every check and every test; continuous integration runs this and nothing else
 # make run      runs the daemon in the foreground, on your own session and JACK server
 # make install  installs it for your account, with its systemd user unit; make uninstall takes it away again
@@ -56,6 +56,6 @@ lock:
 	tools/lock
 
 clean:
-	rm -rf .venv build dist *.egg-info jackd_router/jack_host/_kernel.so .coverage* htmlcov
+	rm -rf .venv build dist *.egg-info jackd_router/jack_host/_kernel.so
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
