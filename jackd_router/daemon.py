@@ -54,10 +54,10 @@ class Daemon(Listener):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
+        self._router.load()
+        self._router.subscribe(self)
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._router.load()
-                self._router.subscribe(self)
                 tasks.create_task(serve(self._router, tasks, self._attached), name="dbus")
                 tasks.create_task(self._reload_when_asked(), name="reload")
                 tasks.create_task(self._stay_alive(), name="watchdog")
@@ -95,7 +95,10 @@ class Daemon(Listener):
 
     def _follow_config(self) -> None:
         if self._router.configuration.in_force.watch and self._config_watch is None:
-            self._config_watch = ConfigWatch(self._router.configuration.path, self._reload_asked.set)
+            try:
+                self._config_watch = ConfigWatch(self._router.configuration.path, self._reload_asked.set)
+            except OSError as error:  # the user's limit of watches
+                log.warning("The configuration cannot be watched, reload it by hand: %s", error)
         elif not self._router.configuration.in_force.watch and self._config_watch is not None:
             self._config_watch.close()
             self._config_watch = None

@@ -100,7 +100,7 @@ class BusConfig:
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    origin: Origin | None = None
+    origin: Origin | None = field(default=None, compare=False)
     type: BusType = BusType.AUDIO
     gain_db: float = 0.0
     channel_gains_db: tuple[float, ...] = ()

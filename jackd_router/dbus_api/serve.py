@@ -38,11 +38,16 @@ async def serve(router: Router, tasks: asyncio.TaskGroup, attached: Callable[[bo
 
 
 async def _stay(face: Face, bus: SessionBus) -> None:
-    """Wait until the bus is gone. When cancelled, leave it with every call answered."""
+    """Wait until the bus is gone. When cancelled, leave it with every call answered.
+
+    Calls that still run when it goes are not cancelled: a reload must not end between its steps.
+    """
     try:
         await bus.lost()
-    finally:
+    except asyncio.CancelledError:
         await face.end_calls()
+        raise
+    finally:
         await bus.close()
         face.detach()
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 
 from jackd_router.jack_host import memory, protocol
 from jackd_router.jack_host.requests import Requests
@@ -32,8 +33,9 @@ def main(control: int, ping: int, memory_file: int, eventfd: int) -> None:
     threading.excepthook = _die
     thread.start()
     pings = socket.socket(fileno=ping)
-    while pings.recv(1):
-        pings.send(protocol.PONG)
+    with suppress(ConnectionError):  # the daemon is gone, too
+        while pings.recv(1):
+            pings.send(protocol.PONG)
     thread.join(_GOODBYE_S)
     os._exit(1)
 

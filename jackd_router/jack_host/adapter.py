@@ -8,7 +8,6 @@ fail for the whole graph. Everything here is bytes and ids. No two threads may b
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -26,7 +25,6 @@ PortRow = tuple[int, bytes, int, bytes, tuple[bytes, ...]]
 """id, name, flags, type, aliases."""
 
 _lib, _ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]  # not declared: they are private
-_messages: deque[str] = deque(maxlen=20)
 
 
 class JackError(Exception):
@@ -48,9 +46,12 @@ def library_version() -> str:
 
 
 def collect_messages() -> None:
-    """Keep libjack's messages for the text of an error instead of letting them go to stderr."""
-    jack.set_error_function(_messages.append)
-    jack.set_info_function(lambda _message: None)
+    """Let libjack's messages go to the kernel, for the text of an error, instead of to stderr."""
+    for setter, callback in (
+        (_lib.jack_set_error_function, "kernel_on_error_message"),
+        (_lib.jack_set_info_function, "kernel_on_info_message"),
+    ):
+        setter(_ffi.cast(_ffi.typeof(setter).args[0], Kernel.callback(callback)))
 
 
 def functions() -> dict[str, int]:
@@ -101,12 +102,18 @@ class JackClient:
         """Leave the server; may hang, so the daemon has a deadline for it."""
         self._client.close()
 
+    @property
+    def ports(self) -> frozenset[bytes]:
+        """The short names of our ports."""
+        return frozenset(self._ports)
+
     def register(self, short_name: bytes, is_input: bool) -> None:
         """Make an audio port of ours."""
         flags = _lib.JackPortIsInput if is_input else _lib.JackPortIsOutput
         port = _lib.jack_port_register(self._ptr, short_name, b"32 bit float mono audio", flags, 0)
         if not port:
-            raise JackError(_last_message(f"the server refused our port {short_name.decode()}: has it ports left (jackd -p)?"))
+            reason = _last_message("has it ports left (jackd -p)?")
+            raise JackError(f"the server refused our port {short_name.decode()}: {reason}")
         self._ports[short_name] = port
 
     def unregister(self, short_name: bytes) -> None:
@@ -170,7 +177,7 @@ def _open(name: str, server: str | None) -> Any:
     end = time.monotonic() + _EXACT_NAME_S
     while True:
         exact = time.monotonic() < end
-        _messages.clear()
+        Kernel.take_message()
         try:
             return jack.Client(name, use_exact_name=exact, no_start_server=True, servername=server)
         except jack.JackOpenError as error:
@@ -181,12 +188,15 @@ def _open(name: str, server: str | None) -> Any:
 
 
 def _is(port: Any, name: bytes) -> bool:
-    """Tell whether this is the living port of that name: an empty place in the table keeps its name, but no flags."""
-    return bool(port) and bool(_lib.jack_port_flags(port)) and _ffi.string(_lib.jack_port_name(port)) == name
+    """Tell whether this is the living port of that name: an empty place in the table may keep its name, but has no flags."""
+    if not port or _lib.jack_port_flags(port) <= 0:
+        return False
+    found = _lib.jack_port_name(port)
+    return bool(found) and bool(_ffi.string(found) == name)
 
 
 def _last_message(otherwise: str) -> str:
-    return _messages[-1].strip() if _messages else otherwise
+    return Kernel.take_message() or otherwise
 
 
 def _strings(array: Any) -> list[bytes]:

@@ -37,7 +37,7 @@ struct kernel {
     struct libjack jack;
     void *client;
     int eventfd;
-    char alias[2][384];                               /* of the notification thread */
+    char alias[2][640];                               /* of the notification thread */
 
     _Atomic(struct plan *) wanted, running;           /* handed over by the request thread; used by the realtime thread */
     struct plan *retired;                             /* request thread: replaced, perhaps still in use */
@@ -423,6 +423,16 @@ int kernel_on_xrun(void *arg)
     return 0;
 }
 
+/* Kept natively: libjack has messages on the thread that close() cancels, and Python there would keep its lock for ever.
+ * Two at once may mix their letters; the text is for people. */
+static char last_message[512];
+
+void kernel_on_error_message(const char *message) { copy_text(last_message, message, sizeof last_message); }
+
+void kernel_on_info_message(const char *message) { (void)message; }
+
+const char *kernel_last_message(void) { return last_message; }
+
 /* ---- hand-over of gains and plans ------------------------------------------------------------------------------ */
 
 /* A triple buffer: one is written here, one is read by the realtime thread, and `ready` is the third. The exchange
@@ -432,6 +442,11 @@ void publish_targets(struct shared *s, const float *targets, uint32_t slots)
     memcpy(s->targets[s->writing], targets, (slots < MAX_CELLS ? slots : MAX_CELLS) * sizeof *targets);
     s->writing = atomic_exchange_explicit(&s->ready, s->writing | NEW, memory_order_acq_rel) & 3;
 }
+
+/* What the daemon does with the ring: Python's own loads and stores have no order on every CPU. */
+uint64_t ring_head(struct shared *s) { return atomic_load_explicit(&s->head, memory_order_acquire); }
+
+void ring_release(struct shared *s, uint64_t tail) { atomic_store_explicit(&s->tail, tail, memory_order_release); }
 
 static void *take(char **from, const void *content, size_t bytes)
 {

@@ -34,7 +34,7 @@ struct record {
     uint64_t flags;          /* JackPortFlags, read when the port came: later they are wiped */
     uint64_t usec;           /* CLOCK_MONOTONIC */
     char type[32];
-    char name[384];          /* of port or client; of a renamed port the new one; the reason of a shutdown */
+    char name[640];          /* of port or client; of a renamed port the new one; the reason of a shutdown */
 };
 
 struct level { float peak, sumsq; };                          /* of one port in one window; sumsq: sum of squares */
@@ -60,6 +60,8 @@ struct shared {
 size_t shared_size(void);                                                      /* Python has the same layout? */
 void shared_init(struct shared *);                                             /* once, before a host is started */
 void publish_targets(struct shared *, const float *targets, uint32_t slots);   /* all change in one and the same cycle */
+uint64_t ring_head(struct shared *);                                           /* records up to here can be read */
+void ring_release(struct shared *, uint64_t tail);                             /* records up to here can be written again */
 
 /* ---- called by the JACK host's request thread -------------------------------------------------------------- */
 
@@ -98,5 +100,8 @@ void kernel_on_freewheel(int starting, void *arg);
 int kernel_on_xrun(void *arg);
 void kernel_on_shutdown(void *arg);
 void kernel_on_info_shutdown(int code, const char *reason, void *arg);
+void kernel_on_error_message(const char *message);   /* of the whole library, on whichever thread has one */
+void kernel_on_info_message(const char *message);
+const char *kernel_last_message(void);               /* for the request thread, after a call that failed */
 
 #endif

@@ -23,6 +23,10 @@ def _load() -> ct.CDLL:
         "shared_size": (ct.c_size_t,),
         "shared_init": (None, _POINTER),
         "publish_targets": (None, _POINTER, _POINTER, _U32),
+        "ring_head": (ct.c_uint64, _POINTER),
+        "ring_release": (None, _POINTER, ct.c_uint64),
+        "kernel_last_message": (ct.c_char_p,),
+        "kernel_on_error_message": (None, ct.c_char_p),
         "kernel_new": (_POINTER, _POINTER, _INT, _POINTER),
         "kernel_free": (None, _POINTER),
         "kernel_set_client": (None, _POINTER, _POINTER),
@@ -81,6 +85,13 @@ class Kernel:
         rows = (Cell * len(cells))(*(Cell(*cell) for cell in sorted(cells, key=lambda cell: cell[1])))
         if library.kernel_set_plan(self.address, serial, len(inputs), in_ports, len(outputs), out_ports, len(cells), rows):
             raise MemoryError(f"a plan of {len(inputs)} inputs, {len(outputs)} outputs and {len(cells)} cells is too big")
+
+    @staticmethod
+    def take_message() -> str:
+        """Give the last error message of libjack, and forget it."""
+        text = (library.kernel_last_message() or b"").decode(errors="replace").strip()
+        library.kernel_on_error_message(b"")
+        return text
 
     def settled(self) -> bool:
         """Tell whether the last plan runs and no older one is in use."""

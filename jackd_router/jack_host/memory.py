@@ -27,7 +27,7 @@ class Record(ct.Structure):
         ("flags", ct.c_uint64),
         ("usec", ct.c_uint64),
         ("type", ct.c_char * 32),
-        ("name", ct.c_char * 384),
+        ("name", ct.c_char * 640),
     ]
 
 

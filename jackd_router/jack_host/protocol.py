@@ -9,20 +9,19 @@ Requests are executed one after the other, in the order in which they were sent.
 from __future__ import annotations
 
 import marshal
+import os
 import socket
 from typing import Any, Final
 
-MESSAGE_BYTES: Final = 1 << 17
-"""No message is longer; listings are cut into parts of ROWS_PER_PART."""
+PACKET_BYTES: Final = 1 << 16
+"""A longer message goes as a file in memory: a socket takes no packet of the 1.8 MB that the biggest mix makes."""
 ROWS_PER_PART: Final = 200
 
 # Operations
-OPEN: Final = "open"  # (server or None, client name, ports as in REGISTER, plan as in PLAN) -> Opened as a tuple, graph in parts
+OPEN: Final = "open"  # (server or None, client name, ports, plan) -> (*Opened, why there are no ports or ""), graph in parts
 CONNECT: Final = "connect"  # (source, destination) -> (code,): 0, EEXIST, or another number of libjack's
 DISCONNECT: Final = "disconnect"  # (source, destination) -> (code,)
-REGISTER: Final = "register"  # (((short name, is input), ...),)
-UNREGISTER: Final = "unregister"  # ((short name, ...),)
-PLAN: Final = "plan"  # ((serial, input names, output names, cells),): done when the realtime thread has taken it
+PLAN: Final = "plan"  # (((short name, is input), ...), (serial, input names, output names, cells)): what our ports are and run
 READ_GRAPH: Final = "read-graph"  # () -> the graph in parts
 LOAD: Final = "load"  # () -> (DSP load in percent,)
 CLOSE: Final = "close"  # (say goodbye to the server?,): ends the host, without an answer
@@ -40,10 +39,27 @@ PONG: Final = b"!"
 
 def send(to: socket.socket, message: tuple[Any, ...]) -> None:
     """Send one message; BlockingIOError when a non-blocking socket is full."""
-    to.send(marshal.dumps(message))
+    packet = marshal.dumps(message)
+    if len(packet) <= PACKET_BYTES:
+        to.send(packet)
+        return
+    with open(os.memfd_create("jackd-router-message", os.MFD_CLOEXEC), "wb") as file:
+        file.write(packet)
+        file.flush()
+        socket.send_fds(to, [_IN_A_FILE], [file.fileno()])
 
 
 def receive(origin: socket.socket) -> tuple[Any, ...] | None:
     """Give the next message, or None when the other side is gone."""
-    packet = origin.recv(MESSAGE_BYTES)
+    try:
+        packet, files, _, _ = socket.recv_fds(origin, PACKET_BYTES, 1)
+    except ConnectionError:
+        return None  # it went without reading all that we had sent
+    for number in files:
+        with open(number, "rb") as file:
+            file.seek(0)  # the sender's position is ours
+            packet = file.read()
     return marshal.loads(packet) if packet else None
+
+
+_IN_A_FILE = b"file"

@@ -16,6 +16,10 @@ _SETTLE_S = 1.0
 """How long to wait for the realtime thread to take a plan; a server without cycles takes none."""
 
 
+Ports = tuple[tuple[bytes, bool], ...]
+"""Short name of each port of ours, and whether it is an input."""
+
+
 class Plan(NamedTuple):
     """The ports that pass sound, by their short names, and the cells of the mix (see memory.Cell)."""
 
@@ -36,8 +40,6 @@ class Requests:
             protocol.OPEN: self._open,
             protocol.CONNECT: lambda source, destination: (self._client.connect(source, destination),),
             protocol.DISCONNECT: lambda source, destination: (self._client.disconnect(source, destination),),
-            protocol.REGISTER: self._register,
-            protocol.UNREGISTER: self._unregister,
             protocol.PLAN: self._plan,
             protocol.READ_GRAPH: self._read_graph,
             protocol.LOAD: lambda: (self._client.load_percent(),),
@@ -68,36 +70,37 @@ class Requests:
         else:
             protocol.send(self._control, (number, protocol.DONE, *results))
 
-    def _open(
-        self, server: str | None, name: str, ports: tuple[tuple[bytes, bool], ...], plan: tuple[Any, ...]
-    ) -> tuple[Any, ...]:
+    def _open(self, server: str | None, name: str, ports: Ports, plan: tuple[Any, ...]) -> tuple[Any, ...]:
         """Become a client with all ports and sound, then tell the graph: events since the activation complete it."""
         self._client = self._adapter.JackClient(name, server, self._kernel)
         opened = self._client.describe()
-        self._register(ports)
-        self._set_plan(Plan(*plan))
+        without_ports = ""
+        try:
+            self._register(ports)
+            self._set_plan(Plan(*plan))
+        except self._adapter.JackError as error:
+            without_ports = str(error)  # the rules of others work all the same
         self._client.activate()
         self._read_graph()
-        return tuple(opened)
+        return (*opened, without_ports)
 
-    def _register(self, ports: tuple[tuple[bytes, bool], ...]) -> tuple[Any, ...]:
-        for short_name, is_input in ports:
-            self._client.register(short_name, is_input)
-        return ()
-
-    def _unregister(self, ports: tuple[bytes, ...]) -> tuple[Any, ...]:
-        for short_name in ports:
-            self._client.unregister(short_name)
-        return ()
-
-    def _plan(self, plan: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _plan(self, ports: Ports, plan: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Register what is new, let the realtime thread take the plan, and only then unregister what it used before."""
+        self._register(ports)
         self._set_plan(Plan(*plan))
         end = time.monotonic() + _SETTLE_S
         while not self._kernel.settled():
             if time.monotonic() > end:
                 raise self._adapter.JackError("the server runs no cycles: the plan for the buses was not taken")
             time.sleep(0.001)
+        for short_name in self._client.ports - {short_name for short_name, _ in ports}:
+            self._client.unregister(short_name)
         return ()
+
+    def _register(self, ports: Ports) -> None:
+        for short_name, is_input in ports:
+            if short_name not in self._client.ports:
+                self._client.register(short_name, is_input)
 
     def _set_plan(self, plan: Plan) -> None:
         inputs, outputs = ([self._client.address(name) for name in names] for names in (plan.inputs, plan.outputs))

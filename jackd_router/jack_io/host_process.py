@@ -131,10 +131,8 @@ class HostProcess:
         while self._queue and len(self._waiting) - len(self._queue) < _WINDOW:
             try:
                 protocol.send(self._control, self._queue[0])
-            except BlockingIOError:
-                return  # the next answer calls again
             except OSError:
-                return  # the end of the process is being told
+                return  # full: the next answer calls again; broken: the end of the process is being told
             self._queue.popleft()
 
     def _receive(self) -> None:

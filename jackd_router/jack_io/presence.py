@@ -8,6 +8,7 @@ moment after that, so connect() is tried every 2 ms for 100 ms. A look once a se
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import struct
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inotify_simple import INotify, flags
+
+log = logging.getLogger(__name__)
 
 _TRY_S, _TRIES = 0.002, 50
 _LOOK_S = 1.0
@@ -71,10 +74,15 @@ class Presence:
 
     def _watch_folder(self) -> None:
         """Watch the folder while there is no server: it is a busy one, other programs' shared memory is there, too."""
-        if self._inotify is None:
+        if self._inotify is not None:
+            return
+        try:
             self._inotify = INotify(nonblocking=True)
             self._inotify.add_watch(self._path.parent, flags.CREATE | flags.MOVED_TO)
-            self._loop.add_reader(self._inotify.fileno(), self._folder_changed)
+        except OSError as error:  # the user's limit of watches; the look once a second is enough
+            log.warning("The folder %s cannot be watched: %s", self._path.parent, error)
+            return
+        self._loop.add_reader(self._inotify.fileno(), self._folder_changed)
 
     def _leave_folder(self) -> None:
         if self._inotify is not None:

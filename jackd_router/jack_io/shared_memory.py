@@ -16,7 +16,7 @@ from jackd_router.jack_host.memory import Shared
 
 # By hand: of a ctypes text numpy would make an array of single bytes. An S field gives its bytes up to the zeros.
 _RECORD = np.dtype(
-    [("event", "u4"), ("a", "u4"), ("b", "u4"), ("on", "i4"), ("flags", "u8"), ("usec", "u8"), ("type", "S32"), ("name", "S384")]
+    [("event", "u4"), ("a", "u4"), ("b", "u4"), ("on", "i4"), ("flags", "u8"), ("usec", "u8"), ("type", "S32"), ("name", "S640")]
 )
 _Peaks = npt.NDArray[np.float32]
 _Squares = npt.NDArray[np.float64]
@@ -60,8 +60,7 @@ class SharedMemory:
 
     def take_events(self) -> list[Event]:
         """Give the notifications that came since the last call, oldest first."""
-        shared = self._shared
-        head, tail = shared.head, shared.tail
+        head, tail = library.ring_head(self._address), self._shared.tail
         count, first = head - tail, tail % memory.RING_RECORDS
         if count == 1:  # what waits for an answer most: 10 us instead of 40
             events = [Event._make(self._ring.item(first))]
@@ -69,7 +68,7 @@ class SharedMemory:
             records = self._ring[first : first + count].tolist()
             records += self._ring[: count - len(records)].tolist()
             events = list(map(Event._make, records))
-        shared.tail = head
+        library.ring_release(self._address, head)
         return events
 
     def take_overflow(self) -> bool:

@@ -37,6 +37,8 @@ class Buses:
         self._memory: SharedMemory | None = None
         self._serial = 0
         self._sample_rate_hz = 48000
+        self.changed = False
+        """Whether the ports or the cells are other ones than those of the last plan."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,16 +48,20 @@ class Buses:
     # ---- what exists
 
     def load(self, configured: Sequence[BusConfig]) -> None:
-        """Make the buses those of a configuration; what was set by hand stays where the configuration did not change."""
-        before = self._strips
-        self._strips = {}
+        """Make the buses those of a configuration; a value that was set by hand stays where the configured one did not change."""
+        before, self._strips = self._strips, {}
         for config in configured:
-            known = before.get(config.name)
-            if known is not None and self._configured.get(config.name) == config:
-                self._strips[config.name] = known
-            else:
-                self._strips[config.name] = _strip(config)
+            strip, known = _strip(config), before.get(config.name)
+            if known is not None:
+                strip = _carried_over(strip, _strip(self._configured[config.name]), known)
+            self._strips[config.name] = strip
         self._configured = {config.name: config for config in configured}
+        if before != self._strips or list(before) != list(self._strips):
+            self.changed = True
+            self._publish()
+        for name in before.keys() & self._strips.keys():
+            if changed := _differing(before[name], self._strips[name]):
+                self._on_changed(name, *changed)
 
     def restore(self, kept: Mapping[str, Mapping[str, Any]]) -> None:
         """Set what was set by hand before the daemon ended, where the configuration still says what it said then."""
@@ -64,10 +70,10 @@ class Buses:
             if strip is None:
                 continue
             configured = _values(strip)
-            fresh = {key: entry["set"][key] for key in configured if entry["configured"].get(key) == configured[key]}
             try:
+                fresh = {key: entry["set"][key] for key in configured if entry["configured"].get(key) == configured[key]}
                 self._strips[name] = _with_values(strip, configured | fresh)
-            except (UserError, KeyError, TypeError, ValueError) as error:
+            except (UserError, LookupError, TypeError, ValueError, AttributeError) as error:
                 log.warning("What was kept of bus %r is of no use: %s", name, error)
 
     def to_keep(self, name: str) -> dict[str, dict[str, Any]]:
@@ -124,23 +130,17 @@ class Buses:
         gains = (_checked_gain(f"channel gain {i} of bus {name!r}", gain) for i, gain in enumerate(gains_db, 1))
         self._set(replace(strip, channel_gains_db=tuple(gains)), "ChannelGains")
 
-    def set_matrix(self, name: str, matrix: Sequence[Sequence[float]]) -> bool:
-        """Set the mix of a bus, a row per output; give whether it has cells that the plan lacks."""
+    def set_matrix(self, name: str, matrix: Sequence[Sequence[float]]) -> None:
+        """Set the mix of a bus, a row per output; where it has cells that the plan lacks, `changed` tells."""
         strip = self._strip(name)
         shape = (len(strip.outputs), len(strip.inputs))
         if len(matrix) != shape[0] or any(len(row) != shape[1] for row in matrix):
             raise UserError(f"the matrix of bus {name!r} has {shape[0]} rows (outputs) of {shape[1]} factors (inputs)")
-        for output, row in enumerate(matrix, 1):
-            for position, factor in enumerate(row, 1):
-                if not abs(factor) <= _MATRIX_LIMIT:
-                    raise UserError(
-                        f"the factor {factor!r} at output {output}, input {position} of bus {name!r} is not in -10 ... 10"
-                    )
-        self._strips[name] = replace(strip, matrix=tuple(map(tuple, matrix)))
+        self._strips[name] = replace(strip, matrix=_checked_matrix(name, matrix))
         lacking = self._take_slots(Start.FROM_SILENCE)
+        self.changed = self.changed or lacking
         self._publish()
         self._on_changed(name, "Matrix")
-        return lacking
 
     def _set(self, strip: Strip, changed: str) -> None:
         before, self._strips[strip.name] = self._strips[strip.name], strip
@@ -162,10 +162,10 @@ class Buses:
         """Let go of the memory of a host that is gone."""
         self._memory = None
 
-    def set_sample_rate(self, sample_rate_hz: int) -> bool:
-        """Take the rate of the server, by which fades are counted in frames; tell whether that asks for another plan."""
+    def set_sample_rate(self, sample_rate_hz: int) -> None:
+        """Take the rate of the server, by which the plan counts fades in frames."""
         before, self._sample_rate_hz = self._sample_rate_hz, sample_rate_hz
-        return before != sample_rate_hz and bool(self._strips)
+        self.changed = self.changed or before != sample_rate_hz
 
     def plan(self) -> PlanMessage:
         """Give the plan for the buses as they are now; their targets are published."""
@@ -175,6 +175,7 @@ class Buses:
 
     def _plan(self) -> PlanMessage:
         self._serial += 1
+        self.changed = False
         strips = list(self._strips.values())
         mix = cells(strips, self._slots, self._sample_rate_hz)
         self._slots = {key: (slot, Start.GOES_ON) for key, (slot, _) in self._slots.items()}
@@ -188,8 +189,7 @@ class Buses:
     def _take_slots(self, start: Start) -> bool:
         """Give every cell that passes something a slot, and take those of buses that are gone; tell of new ones."""
         wanted = {key: gain for strip in self._strips.values() for key, gain in strip.gains()}
-        for key in [key for key in self._slots if key not in wanted]:
-            self._free.append(self._slots.pop(key)[0])
+        gone = [self._slots.pop(key)[0] for key in list(self._slots) if key not in wanted]
         passing = {
             CellKey(strip.name, output, position)
             for strip in self._strips.values()
@@ -199,8 +199,9 @@ class Buses:
         }
         new = passing - self._slots.keys()
         for key in sorted(new):
-            slot = self._free.pop() if self._free else len(self._slots)
+            slot = self._free.pop() if self._free else len(self._slots) + len(gone)
             self._slots[key] = (slot, start)
+        self._free += gone  # only now: the plan that runs still sounds through them
         return bool(new)
 
     def _publish(self) -> None:
@@ -256,7 +257,36 @@ def _with_values(strip: Strip, values: Mapping[str, Any]) -> Strip:
     if len(gains) != len(strip.inputs) or [len(row) for row in matrix] != [len(strip.inputs)] * len(strip.outputs):
         raise UserError("it has other channels")
     gain = _checked_gain(f"the gain of bus {strip.name!r}", float(values["gain"]))
+    matrix = _checked_matrix(strip.name, matrix)
     return replace(strip, gain_db=gain, mute=bool(values["mute"]), channel_gains_db=gains, matrix=matrix)
+
+
+def _carried_over(strip: Strip, configured: Strip, known: Strip) -> Strip:
+    """Give the newly configured strip with what was set by hand on the known one, where the configuration did not change."""
+    fresh, before, live = _values(strip), _values(configured), _values(known)
+    return _with_values(strip, {key: live[key] if fresh[key] == before[key] else fresh[key] for key in fresh})
+
+
+def _differing(before: Strip, now: Strip) -> list[str]:
+    """Name the D-Bus properties that differ."""
+    pairs = {
+        "Gain": (before.gain_db, now.gain_db),
+        "Mute": (before.mute, now.mute),
+        "ChannelGains": (before.channel_gains_db, now.channel_gains_db),
+        "Matrix": (before.matrix, now.matrix),
+        "Channels": (before.inputs, now.inputs),
+        "Inputs": (before.inputs, now.inputs),
+        "Outputs": (before.outputs, now.outputs),
+    }
+    return [name for name, (one, other) in pairs.items() if one != other]
+
+
+def _checked_matrix(bus: str, matrix: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    for output, row in enumerate(matrix, 1):
+        for position, factor in enumerate(row, 1):
+            if not abs(factor) <= _MATRIX_LIMIT:
+                raise UserError(f"the factor {factor!r} at output {output}, input {position} of bus {bus!r} is not in -10 ... 10")
+    return tuple(map(tuple, matrix))
 
 
 def _checked_gain(what: str, gain_db: float) -> float:

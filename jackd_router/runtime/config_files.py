@@ -29,7 +29,8 @@ def default_path(environment: Mapping[str, str] = os.environ) -> Path:
 
 def drop_in_directory(path: Path) -> Path:
     """Give the directory whose `*.toml` are read after the main file."""
-    return path.with_name(path.name + ".d")
+    # Not with_name(): it refuses "." and "/", which are to be told as files that cannot be read.
+    return path.parent / f"{path.name}.d"
 
 
 def load_config(path: Path) -> Config:
@@ -38,28 +39,21 @@ def load_config(path: Path) -> Config:
     return parse(documents, problems)
 
 
-def read_documents(path: Path) -> tuple[Document, ...]:
-    """Give the main file, when there is one, and its drop-ins in name order; raises ConfigInvalid with every failure."""
-    documents, problems = _read_all(path)
-    if problems:
-        raise ConfigInvalid(problems)
-    return documents
-
-
 def _read_all(path: Path) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
+    """Give the documents in the order in which they count, an empty one for each file that could not be read."""
     documents: list[Document] = []
     problems: list[Problem] = []
     for file in (path, *_drop_ins(path, problems)):
         try:
             documents.append(_read(file))
-        except FileNotFoundError as error:
-            # A main file that is missing means "no rules"; a drop-in was listed, so its name leads nowhere.
-            if file is not path:
-                problems.append(_unreadable(file, error))
-        except (OSError, ValueError) as error:
-            problems.append(_unreadable(file, error))
+            continue
         except ConfigInvalid as error:
             problems += error.problems
+        except (OSError, ValueError) as error:
+            # A main file that is missing means "no rules"; a link, or a drop-in, that is there and leads nowhere is a mistake.
+            if file is not path or not isinstance(error, FileNotFoundError) or file.is_symlink():
+                problems.append(_unreadable(file, error))
+        documents.append(Document(_name(file), {}, {}, {}))
     return tuple(documents), tuple(problems)
 
 

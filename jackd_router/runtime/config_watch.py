@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from inotify_simple import INotify, flags
@@ -19,7 +20,7 @@ class ConfigWatch:
     """Watches folders, not files: a file that is replaced takes its watch with it."""
 
     def __init__(self, path: Path, on_saved: Callable[[], None]) -> None:
-        """Begin to watch the main file and its drop-ins."""
+        """Begin to watch the main file, what it links to, and its drop-ins."""
         self._path, self._drop_ins = path, drop_in_directory(path)
         self._on_saved = on_saved
         self._loop = asyncio.get_running_loop()
@@ -30,19 +31,18 @@ class ConfigWatch:
         self._loop.add_reader(self._inotify.fileno(), self._changed)
 
     def _watch(self) -> None:
-        for folder in (self._path.parent, self._drop_ins):
-            try:
+        """Watch the folders that matter now; of one that is not there yet, the nearest that is."""
+        for folder in (_existing(self._path.parent), _existing(self._path.resolve().parent), self._drop_ins):
+            with suppress(OSError):
                 self._folders[self._inotify.add_watch(folder, _SAVED)] = folder
-            except OSError:
-                continue  # it is not there; the parent's watch tells when the drop-in folder comes
 
     def _changed(self) -> None:
-        for event in self._inotify.read(timeout=0):
-            file = self._folders.get(event.wd, Path()) / event.name
-            if file == self._drop_ins:
-                self._watch()
-            if file in (self._path, self._drop_ins) or (file.parent == self._drop_ins and file.suffix == ".toml"):
-                self._schedule()
+        files = {self._folders.get(event.wd, Path()) / event.name for event in self._inotify.read(timeout=0)}
+        # A new folder, or the link that leads somewhere else now: what matters may be elsewhere.
+        self._watch()
+        matters = {self._path, self._path.resolve(), self._drop_ins, *self._path.parents}
+        if matters & files or any(file.parent == self._drop_ins and file.suffix == ".toml" for file in files):
+            self._schedule()
 
     def _schedule(self) -> None:
         if self._timer is not None:
@@ -55,3 +55,8 @@ class ConfigWatch:
             self._timer.cancel()
         self._loop.remove_reader(self._inotify.fileno())
         self._inotify.close()
+
+
+def _existing(folder: Path) -> Path:
+    """Give the folder, or the nearest one above it that is there."""
+    return next((place for place in (folder, *folder.parents) if place.is_dir()), folder)

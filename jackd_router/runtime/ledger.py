@@ -12,6 +12,8 @@ from jackd_router.core.graph import Connection, Graph, PortName
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 5.0
 _UNDONE_TIMES, _UNDONE_WITHIN_S = 3, 5.0
+_PEACE_S = 600.0
+"""After so long without a quarrel the next one begins with the shortest truce."""
 _FIRST_TRUCE_S, _LAST_TRUCE_S = 2.0, 300.0
 
 
@@ -22,7 +24,7 @@ class Request:
     connect: bool
     rule: str
     since: float
-    done: asyncio.Future[int | None] | None = None
+    waiting: list[asyncio.Future[int | None]] = field(default_factory=list)
     answered: bool = False
     echoed: bool = False
     """The notification of it came, be it that the opposite came after it."""
@@ -91,13 +93,15 @@ class Ledger:
     def undo(self, connection: Connection, now: float) -> bool:
         """Note that somebody undid what we did; True when the pair is contested from now on."""
         quarrel = self.quarrels.setdefault(connection, Quarrel())
+        if now - quarrel.until > _PEACE_S:
+            quarrel.truces = 0
         quarrel.undone.append(now)
         if len(quarrel.undone) < _UNDONE_TIMES or now - quarrel.undone[0] > _UNDONE_WITHIN_S:
             return False
         quarrel.until = now + min(_FIRST_TRUCE_S * 2 ** min(quarrel.truces, 10), _LAST_TRUCE_S)
         quarrel.truces += 1
         quarrel.undone.clear()
-        quarrel.undone.extend((now,) * (_UNDONE_TIMES - 1))  # one more is enough after a truce
+        quarrel.undone.extend((quarrel.until,) * (_UNDONE_TIMES - 1))  # one more is enough right after the truce
         return True
 
     def contested(self, connection: Connection, now: float) -> bool:
@@ -107,7 +111,7 @@ class Ledger:
 
     def next_due(self, now: float) -> float | None:
         """Give when the next retry or the end of a truce is due; None when nothing waits."""
-        dues = [failure.due for failure in self.failures.values()]
+        dues = [failure.due for failure in self.failures.values() if failure.due > now]
         dues += [quarrel.until for quarrel in self.quarrels.values() if quarrel.until > now]
         return min(dues, default=None)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -27,6 +28,10 @@ _DEADLINE_S = 2.0
 _STALLED_TICKS = 2
 _PATIENCE_S = 10.0
 _RECONNECT_S = 10.0
+_STOP_S = 2.0
+"""No goodbye takes longer; a process that cannot even be killed is left behind."""
+_STABLE_S = 5.0
+"""A connection that ends sooner counts as a failed attempt: a host that dies again and again is started ever more seldom."""
 _DEAD_GOODBYE_S, _LIVE_GOODBYE_S = 0.5, 1.0
 
 LEFT = "we left it"
@@ -43,6 +48,17 @@ _PHASES = {
 }
 
 
+_FAILURES = frozenset(
+    {
+        Happening.OPEN_FAILED,
+        Happening.HOST_SILENT,
+        Happening.HOST_ENDED,
+        Happening.PATIENCE_ENDED,
+        Happening.CLIENT_SHUT_DOWN,
+    }
+)
+
+
 class Follower(Protocol):
     """What the keeper tells, always in the event loop."""
 
@@ -55,8 +71,11 @@ class Follower(Protocol):
     def woken(self, host: HostProcess) -> None:
         """Look at the notifications in the host's memory."""
 
-    def opened(self, host: HostProcess) -> None:
-        """Note that the host is our client now and the graph is complete but for the queued events."""
+    def opened(self, host: HostProcess, without_ports: str) -> None:
+        """Note that the host is our client now; the graph is complete but for the queued events.
+
+        `without_ports` says why the server gave us no ports for our buses, "" where it did.
+        """
 
     def lost(self, reason: str) -> None:
         """Note that the generation is over."""
@@ -91,7 +110,7 @@ class ServerKeeper:
         self._tick_timer: asyncio.TimerHandle | None = None
         self._settled: set[asyncio.Future[None]] = set()
         self._last_cycles, self._stalled_ticks = 0, 0
-        self._unresponsive_since = 0.0
+        self._unresponsive_since = self._opened_at = 0.0
         self._ping_sent = 0.0
 
     # ---- what the rest of the daemon asks for
@@ -113,8 +132,10 @@ class ServerKeeper:
             self._retire(self._spare, say_goodbye=False, deadline_s=_DEAD_GOODBYE_S)
             self._spare = None
         self._happened(Happening.STOP_ASKED)
-        while self._leaving:
-            await self._change()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_S):
+                while self._leaving:
+                    await self._change()
 
     async def request(self, operation: str, *arguments: Any, deadline_s: float = _DEADLINE_S) -> Answer:
         """Ask the server something; raise ServerLost when there is none or it does not answer in time."""
@@ -145,9 +166,9 @@ class ServerKeeper:
     def _happened(self, happening: Happening, reason: str = "") -> None:
         before = self._table_state
         self._table_state, deed = step(before, happening)
-        if happening is Happening.SERVER_APPEARED:
+        if happening in (Happening.SERVER_APPEARED, Happening.SERVER_GONE):
             self._failures = 0
-        if happening in (Happening.OPEN_FAILED, Happening.HOST_SILENT, Happening.HOST_ENDED, Happening.PATIENCE_ENDED):
+        if happening in _FAILURES:
             self._failures += 1
         log.debug("%s in state %s: %s, now %s", happening, before, deed, self._table_state)
         self._do(deed, reason)
@@ -196,7 +217,8 @@ class ServerKeeper:
         error = reason if now in (State.PAUSED, State.UNRESPONSIVE, State.OPENING_LATE) else ""
         if now is State.WAITING:
             error = self.state.last_error
-        self.publish(replace(self.state, phase=_PHASES[now], retry_count=self._failures, last_error=error))
+        retries = 0 if self.connected else self._failures
+        self.publish(replace(self.state, phase=_PHASES[now], retry_count=retries, last_error=error))
         for future in self._settled.copy():
             if not future.done():
                 future.set_result(None)
@@ -242,9 +264,9 @@ class ServerKeeper:
         if kind == protocol.FAILED:
             self._happened(Happening.OPEN_FAILED, str(results[0]))
             return
-        client_name, sample_rate, buffer_size, realtime = results
+        client_name, sample_rate, buffer_size, realtime, without_ports = results
         host.memory.sample_rate_hz = sample_rate
-        self._failures = 0
+        self._opened_at = self._loop.time()
         self.state = replace(
             self.state,
             implementation=implementation(host.version),
@@ -258,7 +280,7 @@ class ServerKeeper:
             connected_usec=time.time_ns() // 1000,
         )
         self._happened(Happening.CLIENT_OPENED)
-        self._follower.opened(host)
+        self._follower.opened(host, without_ports)
 
     def client_shut_down(self, reason: str) -> None:
         """Take the server's own word that it ends, or throws us out."""
@@ -311,9 +333,11 @@ class ServerKeeper:
             host.ping()
         if overdue or stalled:
             self._happened(Happening.ANSWER_OVERDUE, "it runs no cycles" if stalled else "a request is not answered")
-            self._count_patience()
+            self._count_patience(overdue=overdue)
         elif self._table_state is State.UNRESPONSIVE:
             self._happened(Happening.SERVER_ANSWERED)
+        if self.connected and self._loop.time() - self._opened_at > _STABLE_S:
+            self._failures = 0
         if self.connected and self.host is not None:
             self._follower.ticked(self.host)
 
@@ -322,9 +346,9 @@ class ServerKeeper:
         self._stalled_ticks = self._stalled_ticks + 1 if cycles == self._last_cycles and not host.memory.freewheeling else 0
         self._last_cycles = cycles
 
-    def _count_patience(self) -> None:
-        """Give up on a server that runs but does not answer; one that is stopped will go on where it was."""
-        if self._presence.server_stopped():
+    def _count_patience(self, *, overdue: bool) -> None:
+        """Give up on a server that runs but does not answer. One that is stopped, or only lacks a clock, will go on."""
+        if not overdue or self._presence.server_stopped():
             self._unresponsive_since = self._loop.time()
         elif self._loop.time() - self._unresponsive_since > _PATIENCE_S:
             self._happened(Happening.PATIENCE_ENDED, f"the server has not answered for {_PATIENCE_S:g} s")

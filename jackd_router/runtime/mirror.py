@@ -134,7 +134,8 @@ class Mirror:
                     self._remove_port(changes, event.a)
                 case memory.EVENT_PORT, _:
                     self._told_off.pop(event.a, None)
-                    self._add_port(changes, event.a, _port(event.name, event.flags, event.type, ()))
+                    if not self._add_port(changes, event.a, _port(event.name, event.flags, event.type, ())):
+                        changes.told_again.append(self._names[event.a])
                 case memory.EVENT_ALIAS, _:
                     self._add_alias(changes, event.a, _text(event.name))
                 case memory.EVENT_CONNECTION, on:
@@ -152,12 +153,12 @@ class Mirror:
         nobody = PortName("")
         return Connection(self._names.get(source, nobody), self._names.get(destination, nobody))
 
-    def _add_port(self, changes: Changes, number: int, port: Port) -> None:
+    def _add_port(self, changes: Changes, number: int, port: Port) -> bool:
+        """Add a port, or what is new of a known one; False where there is nothing new."""
         known = self.graph.ports.get(port.name)
         if known is not None and self._ids.get(port.name) == number:
             if replace(known, registration=0, aliases=()) == replace(port, aliases=()) and port.aliases in ((), known.aliases):
-                changes.told_again.append(port.name)
-                return
+                return False
             port = replace(port, registration=known.registration)
         else:
             self._remove_port(changes, number)  # the server uses ids again
@@ -167,6 +168,7 @@ class Mirror:
         self._names[number], self._ids[port.name] = port.name, number
         changes.ports.append(PortChange(port.name, self.graph.ports.get(port.name), port))
         self.graph.add_port(port)
+        return True
 
     def _add_alias(self, changes: Changes, number: int, alias: str) -> None:
         port = self.graph.ports.get(self._names.get(number, PortName("")))

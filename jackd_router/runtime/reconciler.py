@@ -116,17 +116,21 @@ class Reconciler:
 
     def take(self, changes: Changes) -> None:
         """Look at what changes of the graph concern."""
-        if changes.told_again:
-            self._try_again(changes.told_again)
-        if not changes:
-            return
-        now = self._changed_at = self._loop.time()
+        if changes or changes.told_again:
+            self._guard(lambda: self._fold(changes))
+            self.turn()
+
+    def _fold(self, changes: Changes) -> None:
+        now = self._loop.time()
+        if changes:
+            self._changed_at = now
         gone = set()
         for name, before, port in changes.ports:
             if before is not None and (port is None or port.registration != before.registration):
                 gone.add(name)
             if port is not None:
                 self.matcher.add_port(port)
+                self._look_at |= self._graph.connections_of(name)  # an alias may be what a rule forbids
             else:
                 self.matcher.remove_port(name)
             self._client_changed_at[name.partition(":")[0]] = now
@@ -135,14 +139,14 @@ class Reconciler:
         for connection, connected in changes.connections:
             self._look_at.add(connection)
             self._note_who(connection, connected, now)
-        self.turn()
+        self._try_again(changes.told_again)
 
     def _try_again(self, ports: Iterable[PortName]) -> None:
         """Do not wait any longer with what failed because the client of a port was not active yet."""
         failed = [connection for connection in self.ledger.failures if not set(connection).isdisjoint(ports)]
         for connection in failed:
             del self.ledger.failures[connection]
-        self.look_at(failed)
+        self._look_at.update(failed)
 
     def _forget_ports(self, gone: Set[PortName]) -> None:
         # What was cut only because its port went: nothing waits for it when the port comes again.
@@ -191,38 +195,45 @@ class Reconciler:
         self.release(self.ledger.holds)
         self.look_at_everything()
 
-    def tick(self) -> None:
-        """Look again at requests whose echo never came, and forget clients that have long been quiet."""
+    def tick(self) -> bool:
+        """Forget clients that have long been quiet, and look again at requests whose echo never came; tell of such."""
         now = self._loop.time()
         self._client_changed_at = {client: at for client, at in self._client_changed_at.items() if now - at < QUIET_S}
         overdue = [c for c, request in self.ledger.requests.items() if request.answered and now - request.since > _ECHO_S]
         for connection in overdue:
             del self.ledger.requests[connection]
         self.look_at(overdue)
+        return bool(overdue)
 
     # ---- a turn
 
     def turn(self) -> None:
-        """Look at all pairs that were named. A bug in here must not take the sound away: it is logged, and retried later."""
+        """Look at all pairs that were named: first at what is to be made, then at what is to be cut."""
+        if self._host is not None and not (self._backoff_s and self._retry_timer):
+            self._guard(self._turn)
+
+    def _turn(self) -> None:
         self._look_at |= self.matcher.take_changed()
-        if self._host is None or (self._backoff_s and self._retry_timer):
-            return
-        try:
-            while self._look_at:
-                pairs, self._look_at = self._look_at, set()
-                for connection in sorted(pairs) if len(pairs) > 1 else pairs:
-                    self._consider(connection)
-        except Exception as error:
-            self._backoff_s = min(max(2 * self._backoff_s, _FIRST_BACKOFF_S), _LAST_BACKOFF_S)
-            log.exception("A turn of the reconciler failed; the next is in %g s", self._backoff_s)
-            self._audience.troubled(f"the rules could not be applied: {error!r}")
-            self._set_retry(self._loop.time() + self._backoff_s)
-            return
+        while self._look_at:
+            pairs, self._look_at = self._look_at, set()
+            steps = [self.step_for(connection) for connection in (sorted(pairs) if len(pairs) > 1 else pairs)]
+            for step in sorted(steps, key=lambda step: step.deed is Deed.DISCONNECT):
+                self._consider(step)
         if self._backoff_s:
             self._backoff_s = 0.0
             self._audience.troubled("")
         self._arm()
         self._tell_idle()
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        """Do some work. A bug in there must not take the sound away: it is logged, and everything is looked at again later."""
+        try:
+            work()
+        except Exception as error:
+            self._backoff_s = min(max(2 * self._backoff_s, _FIRST_BACKOFF_S), _LAST_BACKOFF_S)
+            log.exception("A turn of the reconciler failed; the next is in %g s", self._backoff_s)
+            self._audience.troubled(f"the rules could not be applied: {error!r}")
+            self._set_retry(self._loop.time() + self._backoff_s)
 
     def step_for(self, connection: Connection) -> Step:
         """Decide about one pair as things are now."""
@@ -236,8 +247,8 @@ class Reconciler:
             unmatched=self._config.unmatched,
         )
 
-    def _consider(self, connection: Connection) -> None:
-        step = self.step_for(connection)
+    def _consider(self, step: Step) -> None:
+        connection = step.connection
         if step.deed is Deed.NOTHING:
             self.ledger.failures.pop(connection, None)
             self._note_owner(step)
@@ -307,6 +318,11 @@ class Reconciler:
         # An answer to a request looks again by itself, and so does the end of an inhibition.
         if connection in self.ledger.requests or not self._may_act():
             return False
+        # The end of a truce and the next retry have a timer of their own.
+        now = self._loop.time()
+        failure = self.ledger.failures.get(connection)
+        if self.ledger.contested(connection, now) or (failure is not None and now < failure.due):
+            return False
         return self.step_for(connection).deed is not Deed.NOTHING
 
     def insists(self, rule: Rule | None) -> bool:
@@ -367,7 +383,10 @@ class Reconciler:
 
     def _retry(self) -> None:
         self._retry_timer = None
-        self.look_at({*self.ledger.failures, *self.ledger.quarrels})
+        if self._backoff_s:
+            self.look_at_everything()
+        else:
+            self.look_at({*self.ledger.failures, *self.ledger.quarrels})
         due = self.ledger.next_due(self._loop.time())
         if due is not None:
             self._set_retry(due)
@@ -378,14 +397,15 @@ class Reconciler:
         """Connect or disconnect for somebody who waits for libjack's code; raise ServerLost."""
         if self._host is None:
             raise ServerLost("there is no JACK server")
-        earlier = self.ledger.requests.pop(connection, None)
-        if earlier is not None:
-            self._tell(earlier, None)
         self._cuts.pop(connection, None)
-        request = self._ask(connection, connect, "")
-        request.done = self._loop.create_future()
+        request = self.ledger.requests.get(connection)
+        if request is None or request.connect != connect or request.answered:
+            # One that asked for the opposite is answered all the same; who waits for it is told its own code.
+            request = self._ask(connection, connect, "")
+        future: asyncio.Future[int | None] = self._loop.create_future()
+        request.waiting.append(future)
         try:
-            code = await asyncio.wait_for(request.done, _CALLER_S)
+            code = await asyncio.wait_for(future, _CALLER_S)
         except TimeoutError:
             raise ServerLost(f"the JACK server has not answered within {_CALLER_S:g} s; it may still do it") from None
         if code is None:
@@ -417,8 +437,9 @@ class Reconciler:
 
     @staticmethod
     def _tell(request: Request, code: int | None) -> None:
-        if request.done is not None and not request.done.done():
-            request.done.set_result(code)
+        for future in request.waiting:
+            if not future.done():
+                future.set_result(code)
 
     def _note_result(self, connection: Connection, request: Request, code: int, done: bool) -> None:
         if done:

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jackd_router.core.config import Config
-from jackd_router.core.errors import ConfigInvalid, Problem, RouterError
+from jackd_router.core.errors import ConfigInvalid, Problem
 from jackd_router.core.matcher import Matcher
-from jackd_router.jack_host import protocol
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.config_files import load_config
 from jackd_router.runtime.configuration import Configuration
-from jackd_router.runtime.lifecycle import ServerKeeper
 from jackd_router.runtime.rules import Rules
 from jackd_router.runtime.state import PlanReport
 
@@ -26,13 +24,12 @@ log = logging.getLogger(__name__)
 class Affected:
     """What a reload asks the rest of the router for."""
 
-    keeper: Callable[[], ServerKeeper]
     replace_keeper: Callable[[Config], Awaitable[None]]
+    buses_planned: Callable[[], Awaitable[None]]
     applied: Callable[[], Awaitable[None]]
     """Waits until the reconciler has done what the new rules want."""
     buses_changed: Callable[[Sequence[str], Sequence[str]], None]
     config_changed: Callable[[], None]
-    troubled: Callable[[str], None]
 
 
 class Reload:
@@ -89,29 +86,15 @@ class Reload:
         return await asyncio.to_thread(load_config, Path(path) if path else self._configuration.path)
 
     async def _swap(self, before: Config, config: Config, matcher: Matcher) -> None:
-        names, ports = self._buses.names, self._buses.ports()
+        names = self._buses.names
         self._buses.load(config.buses)
         self._rules.put_in_force(config, matcher)
         if (before.server_name, before.client_name) != (config.server_name, config.client_name):
             await self._affected.replace_keeper(config)
-        elif self._affected.keeper().connected:
-            await self._move_ports(ports)
+        else:
+            await self._affected.buses_planned()
         await self._affected.applied()
         added = [name for name in self._buses.names if name not in names]
         removed = [name for name in names if name not in self._buses.names]
         if added or removed:
             self._affected.buses_changed(added, removed)
-
-    async def _move_ports(self, before: Sequence[tuple[bytes, bool]]) -> None:
-        """Register what is new, let the kernel take the plan, and only then unregister what it used before."""
-        now = self._buses.ports()
-        request = self._affected.keeper().request
-        try:
-            if new := tuple(port for port in now if port not in before):
-                await request(protocol.REGISTER, new)
-            await request(protocol.PLAN, self._buses.plan())
-            if gone := tuple(port[0] for port in before if port not in now):
-                await request(protocol.UNREGISTER, gone)
-        except RouterError as error:
-            log.error("The buses could not be changed: %s", error, extra={"REASON": str(error)})
-            self._affected.troubled(f"the buses could not be changed: {error}")

@@ -46,7 +46,7 @@ class Router:
         self.started_usec = time.time_ns() // 1000
         self.status = Status()
         self._default_server = default_server
-        self._trouble = ""
+        self._trouble = self._bus_trouble = ""
         self._state_file = StateFile(state_folder)
         self._mirror = Mirror()
         self._publisher = Publisher(self._mirror)
@@ -63,16 +63,21 @@ class Router:
             self.rules,
             self._buses,
             Affected(
-                keeper=lambda: self._keeper,
                 replace_keeper=self._replace_keeper,
+                buses_planned=lambda: self._events.buses_planned(),
                 applied=self._applied,
                 buses_changed=self._buses_changed,
                 config_changed=self._config_changed,
-                troubled=self.troubled,
             ),
         )
         self._events = ServerEvents(
-            self._mirror, self._reconciler, self._buses, self._publisher, self._server_changed, self._client_named
+            self._mirror,
+            self._reconciler,
+            self._buses,
+            self._publisher,
+            self._server_changed,
+            self._client_named,
+            self._buses_troubled,
         )
         self._keeper: ServerKeeper
 
@@ -147,6 +152,10 @@ class Router:
         self._trouble = text
         self._refresh_status()
 
+    def _buses_troubled(self, text: str) -> None:
+        self._bus_trouble = text
+        self._refresh_status()
+
     def _inhibitors_changed(self) -> None:
         for listener in tuple(self._publisher.listeners):
             listener.inhibitors_changed()
@@ -158,7 +167,8 @@ class Router:
             listener.bus_changed(name, *properties)
 
     def _refresh_status(self) -> None:
-        status = describe(self.server, self.configuration, self._trouble, self.inhibitors, self.rules.enabled)
+        trouble = "; ".join(filter(None, (self._trouble, self._bus_trouble)))
+        status = describe(self.server, self.configuration, trouble, self.inhibitors, self.rules.enabled)
         if status != self.status:
             self.status = status
             for listener in tuple(self._publisher.listeners):
@@ -352,8 +362,8 @@ class Router:
 
     def set_bus_matrix(self, name: str, matrix: Sequence[Sequence[float]]) -> None:
         """Set the mix of a bus in linear factors, a row per output."""
-        if self._buses.set_matrix(name, matrix) and self._keeper.host is not None and self._keeper.connected:
-            self._keeper.host.submit(lambda _answer: None, protocol.PLAN, self._buses.plan())
+        self._buses.set_matrix(name, matrix)
+        self._events.plan_buses()
         self._keep_bus(name)
 
     def _keep_bus(self, name: str) -> None:

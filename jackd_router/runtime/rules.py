@@ -29,7 +29,8 @@ class Rules:
         self._graph, self._reconciler = graph, reconciler
         self._inhibitors, self._state_file = inhibitors, state_file
         self._config = Config()
-        self._switches: dict[str, bool] = {}
+        self._switches: dict[str, tuple[bool, bool]] = {}
+        """Rule -> whether it was switched on in this run, and what the configuration said then."""
         self._last_applied: dict[str, int] = {}
         self.enabled = True
         self.client_name = ""
@@ -39,16 +40,18 @@ class Rules:
     def put_in_force(self, config: Config, matcher: Matcher) -> None:
         """Let the reconciler work with these rules."""
         self._config = config
-        self._switches = self._kept_switches(config)
         self._reconciler.load(config, matcher)
 
-    def _kept_switches(self, config: Config) -> dict[str, bool]:
+    def _switched(self, config: Config) -> dict[str, bool]:
         """Give how rules were switched by hand, unless the configuration says something else now than it did then."""
-        kept = self._state_file.kept.rules
+        kept = {
+            name: (bool(entry.get("enabled")), entry.get("configured")) for name, entry in self._state_file.kept.rules.items()
+        }
+        switched = kept | self._switches
         return {
-            rule.name: bool(kept[rule.name].get("enabled"))
+            rule.name: switched[rule.name][0]
             for rule in config.rules
-            if rule.name in kept and kept[rule.name].get("configured") == rule.enabled
+            if rule.name in switched and switched[rule.name][1] == rule.enabled
         }
 
     def matcher(self, config: Config) -> Matcher:
@@ -60,20 +63,25 @@ class Rules:
 
     async def matcher_in_slices(self, config: Config) -> Matcher:
         """Give a matcher that knows the graph, without keeping other work waiting for long."""
-        matcher = self._empty_matcher(config)
+        matcher, basis = self._empty_matcher(config), self._basis(config)
         known: dict[PortName, object] = {}
         while todo := [port for port in self._graph.ports.values() if known.get(port.name) != port]:
             for port in todo[:_PORTS_PER_SLICE]:
                 matcher.add_port(port)
                 known[port.name] = port
             await asyncio.sleep(0)
+            if basis != self._basis(config):  # meanwhile a rule was switched, or the server gave us another name
+                matcher, basis, known = self._empty_matcher(config), self._basis(config), {}
         for name in known.keys() - self._graph.ports.keys():
             matcher.remove_port(name)
         return matcher
 
+    def _basis(self, config: Config) -> tuple[str, dict[str, bool]]:
+        return self.client_name or config.client_name, self._switched(config)
+
     def _empty_matcher(self, config: Config) -> Matcher:
         matcher = Matcher(config, client_name=self.client_name or config.client_name)
-        for name, enabled in self._kept_switches(config).items():
+        for name, enabled in self._switched(config).items():
             matcher.set_rule_enabled(name, enabled)
         return matcher
 
@@ -104,7 +112,7 @@ class Rules:
     def set_rule_enabled(self, name: str, enabled: bool, *, persist: bool) -> None:
         """Switch a rule on or off; with `persist` also for the next start. Raise NoSuchRule."""
         rule = self._rule(name)
-        self._switches[name] = enabled
+        self._switches[name] = (enabled, rule.enabled)
         if persist:
             self._state_file.kept.rules[name] = {"enabled": enabled, "configured": rule.enabled}
             self._state_file.changed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _VERIFY_S = 60.0
 _CALM_S = 5.0
+_PLAN_S = 3.0
 
 
 class ServerEvents:
@@ -37,14 +39,18 @@ class ServerEvents:
         publisher: Publisher,
         on_server_changed: Callable[[ServerState, ServerState], None],
         on_client_name: Callable[[str], None],
+        on_bus_trouble: Callable[[str], None],
     ) -> None:
         """Take the parts, and what to call when the server's state or our name there is another one."""
         self._mirror, self._reconciler, self._buses, self._publisher = mirror, reconciler, buses, publisher
         self._on_server_changed, self._on_client_name = on_server_changed, on_client_name
+        self._on_bus_trouble = on_bus_trouble
         self._loop = asyncio.get_running_loop()
         self.keeper: ServerKeeper
         self._changed_at = self._verified_at = 0.0
         self._again = False
+        self._plan_problem = ""
+        self._plan_waiters: list[asyncio.Future[None]] = []
 
     # ---- a server came
 
@@ -58,7 +64,7 @@ class ServerEvents:
         """Collect a part of the graph."""
         self._mirror.collect(kind, rows)
 
-    def opened(self, host: HostProcess) -> None:
+    def opened(self, host: HostProcess, without_ports: str) -> None:
         """Work on the complete graph: everything that the rules want is asked for before anybody is told."""
         state = self.keeper.state
         log.info(
@@ -76,8 +82,9 @@ class ServerEvents:
         self._reconciler.begin_generation(host)
         self._publisher.graph(changes)
         self._changed_at = self._verified_at = self._loop.time()
-        if self._buses.set_sample_rate(state.sample_rate_hz):
-            host.submit(lambda _answer: None, protocol.PLAN, self._buses.plan())
+        self._buses.set_sample_rate(state.sample_rate_hz)
+        self._note_plan(without_ports)
+        self.plan_buses()
         if self._again or changes.torn:
             self._read_anew(host)
 
@@ -116,10 +123,48 @@ class ServerEvents:
         """Count xruns, look for echoes that never came, and verify the mirror in quiet moments."""
         xruns, last_usec = host.memory.xruns
         self.keeper.publish(replace(self.keeper.state, xrun_count=xruns - self.xruns_before, last_xrun_usec=last_usec))
-        self._reconciler.tick()
+        if self._reconciler.tick():
+            self._read_anew(host)  # what was done was not told
+        if self._plan_problem:
+            self.plan_buses()
         now = self._loop.time()
         if now - self._verified_at > _VERIFY_S and now - self._changed_at > _CALM_S:
             self._read_anew(host, after_loss=False)
+
+    # ---- our own ports
+
+    def plan_buses(self) -> None:
+        """Let the host make our ports and its mix what the buses are now, where they differ from the last plan."""
+        host = self.keeper.host
+        if host is not None and self.keeper.connected and self._buses.changed:
+            plan = self._buses.plan()
+            host.submit(self._planned, protocol.PLAN, self._buses.ports(), plan)
+
+    def _planned(self, answer: Answer | None) -> None:
+        if answer is not None:
+            self._note_plan(str(answer[1]) if answer[0] == protocol.FAILED else "")
+        for future in self._plan_waiters:
+            if not future.done():
+                future.set_result(None)
+        self._plan_waiters.clear()
+
+    def _note_plan(self, problem: str) -> None:
+        """Remember why buses have no ports, and try again once a second until they have."""
+        if problem and problem != self._plan_problem:
+            log.error("The buses are not as they should be: %s", problem, extra={"REASON": problem})
+        if problem != self._plan_problem:
+            self._on_bus_trouble(f"the buses are not as they should be: {problem}" if problem else "")
+        self._plan_problem = problem
+        self._buses.changed = self._buses.changed or bool(problem)
+
+    async def buses_planned(self) -> None:
+        """Plan the buses, and wait until the host has answered."""
+        if self.keeper.connected and self._buses.changed:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._plan_waiters.append(future)
+            self.plan_buses()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(future, _PLAN_S)
 
     xruns_before = 0
     """Xruns of this generation that were there when the count was reset."""
@@ -167,6 +212,8 @@ class ServerEvents:
                 extra={"JACK_SOURCE": shown(source), "JACK_DESTINATION": shown(destination), "MESSAGE_ID": Event.HELD},
             )
         self._buses.end_generation()
+        self._note_plan("")
+        self._planned(None)
         self.xruns_before = 0
         changes = self._mirror.clear()
         self._reconciler.take(changes)

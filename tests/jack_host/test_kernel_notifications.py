@@ -85,7 +85,7 @@ def test_name_beyond_the_field_is_cut_and_stays_in_its_record(rig: Rig) -> None:
     rig.notify(ON_PORT, 1, 1)
     rig.notify(ON_CONNECT, 4, 5, 1)
     port, connection = rig.memory.take_events()
-    assert (port.type, port.name) == (b"y" * 31, b"x" * 383)
+    assert (port.type, port.name) == (b"y" * 31, b"x" * 639)
     assert (connection.a, connection.b) == (4, 5)
 
 

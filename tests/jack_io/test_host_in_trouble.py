@@ -160,7 +160,7 @@ async def test_open_at_a_frozen_server_goes_on_with_it(running_server: JackServe
         await until(lambda: host.pongs)
         assert answers == []
     await until(lambda: answers)
-    assert answers == [(protocol.DONE, "router", 48_000, 256, False)]
+    assert answers == [(protocol.DONE, "router", 48_000, 256, False, "")]
 
 
 # ---- the host

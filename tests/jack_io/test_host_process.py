@@ -33,7 +33,7 @@ async def test_host_tells_its_library_when_it_is_ready(start_host: StartHost) ->
 
 async def test_open_tells_the_server_and_its_graph(running_server: JackServer, start_host: StartHost) -> None:
     host = start_host()
-    assert await host.open(running_server.name, ports=PORTS) == ("router", 48_000, 256, False)
+    assert await host.open(running_server.name, ports=PORTS) == ("router", 48_000, 256, False, "")
     rows = {name: (flags, kind) for _, name, flags, kind, _ in host.ports.values()}
     assert rows == {
         b"system:capture_1": (OUTPUT | PHYSICAL | TERMINAL, AUDIO),
@@ -94,11 +94,10 @@ async def test_own_ports_come_pass_sound_and_go(tmp_path: Path, start_host: Star
         JackClient(server.name, "ears", outputs=["out"], inputs=["in"]) as client,
     ):
         await host.open(server.name)
-        await host.ask(protocol.REGISTER, PORTS)
-        assert {"router:main_in_1", "router:main_out_1"} <= client.ports()
         host.host.memory.publish_targets(np.ones(1, np.float32))
         cell = (0, 0, 0, 1, memory.AT_TARGET)
-        await host.ask(protocol.PLAN, (5, (b"main_in_1",), (b"main_out_1",), (cell,)))
+        await host.ask(protocol.PLAN, PORTS, (5, (b"main_in_1",), (b"main_out_1",), (cell,)))
+        assert {"router:main_in_1", "router:main_out_1"} <= client.ports()
         await host.ask(protocol.CONNECT, b"ears:out", b"router:main_in_1")
         await host.ask(protocol.CONNECT, b"router:main_out_1", b"ears:in")
         block = noise(4_800)
@@ -107,18 +106,44 @@ async def test_own_ports_come_pass_sound_and_go(tmp_path: Path, start_host: Star
         peaks, _ = host.host.memory.read_levels(0, host.host.memory.windows, 5, 2)
         assert peaks == pytest.approx([abs(block).max()] * 2)
 
-        await host.ask(protocol.PLAN, (6, (), (), ()))
-        await host.ask(protocol.UNREGISTER, (b"main_in_1", b"main_out_1"))
+        await host.ask(protocol.PLAN, (), (6, (), (), ()))
         assert not any(name.startswith("router:") for name in client.ports())
 
 
-async def test_refusals_name_the_culprit(running_server: JackServer, start_host: StartHost) -> None:
+MANY_PORTS = tuple((f"port_{n}".encode(), True) for n in range(100))
+
+
+async def test_refusals_name_the_culprit(tmp_path: Path, start_host: StartHost) -> None:
     host = start_host()
-    await host.open(running_server.name, ports=PORTS)
-    with pytest.raises(Refused, match="main_in_1"):
-        await host.ask(protocol.REGISTER, ((b"main_in_1", True),))
-    await host.read_graph()
-    assert await host.answers(), "a refusal must not end anything"
+    with JackServer(tmp_path / "jackd.log", port_max=64) as server:
+        await host.open(server.name)
+        with pytest.raises(Refused, match="port_"):
+            await host.ask(protocol.PLAN, MANY_PORTS, (7, (b"port_99",), (), ()))
+        await host.read_graph()
+        assert await host.answers(), "a refusal must not end anything"
+
+
+async def test_ports_that_are_refused_do_not_keep_us_from_the_server(tmp_path: Path, start_host: StartHost) -> None:
+    host = start_host()
+    with JackServer(tmp_path / "jackd.log", port_max=64) as server:
+        *_, problem = await host.open(server.name, ports=MANY_PORTS, plan=(1, (b"port_99",), (), ()))
+        assert "port_" in problem
+        await host.read_graph()
+        assert b"system:capture_1" in {row[1] for row in host.ports.values()}
+
+
+async def test_the_biggest_mix_passes(tmp_path: Path, start_host: StartHost) -> None:
+    host = start_host()
+    sides = (("in", True), ("out", False))
+    ports = tuple((f"bus_{side}_{n}".encode(), is_input) for side, is_input in sides for n in range(memory.MAX_PORTS))
+    inputs, outputs = (tuple(name for name, is_input in ports if is_input is side) for side in (True, False))
+    cells = tuple((n % 1024, n // 64, n, 1, memory.AT_TARGET) for n in range(memory.MAX_CELLS))
+    with JackServer(tmp_path / "jackd.log", port_max=4096) as server:
+        await host.open(server.name)
+        # Nearly two megabytes, where a packet takes 128 KiB.
+        await host.ask(protocol.PLAN, ports, (1, inputs, outputs, cells), deadline_s=30)
+        await host.read_graph()
+        assert {b"router:" + name for name, _ in ports} <= {row[1] for row in host.ports.values()}
 
 
 async def test_open_without_a_server_is_refused_in_silence(

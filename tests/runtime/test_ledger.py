@@ -44,6 +44,12 @@ def test_the_third_undoing_within_five_seconds_begins_a_truce() -> None:
     # Who goes on after the truce meets one of twice the length at once.
     assert ledger.undo(PAIR, 4.2)
     assert ledger.contested(PAIR, 8.1)
+    assert ledger.undo(PAIR, 8.3)
+    assert ledger.undo(PAIR, 16.4), "also after a truce that is longer than the window"
+    assert ledger.contested(PAIR, 32.3)
+    # A long peace makes good.
+    assert [ledger.undo(PAIR, 1000.0 + n) for n in range(3)] == [False, False, True]
+    assert not ledger.contested(PAIR, 1004.1)
 
 
 def test_undoing_now_and_then_is_no_quarrel() -> None:
@@ -58,3 +64,5 @@ def test_the_next_thing_due_is_the_earliest() -> None:
     for now in (0.0, 0.1, 0.2):
         ledger.undo(OTHER, now)
     assert ledger.next_due(1.0) == 1.05
+    # What is due waits for an answer or for the end of an inhibition: no timer can hurry it.
+    assert ledger.next_due(2.1) == 2.2
