@@ -20,7 +20,7 @@ def check(*, file: Path | None, json: bool) -> Exit:
     from jackd_router.runtime.config_files import default_path, load_config
 
     path = file or default_path()
-    if file and not file.exists():
+    if file and _is_missing(file):
         raise CommandFailed(f"{file}: no such file")
     try:
         config = load_config(path)
@@ -39,8 +39,19 @@ def _show(path: Path, problems: tuple[Problem, ...], config: Config | None, *, j
     for problem in found:
         complain(str(problem))
     if config is not None:
-        there = "" if path.exists() else "no such file, which means "
+        there = "no such file, which means " if _is_missing(path) else ""
         show(f"{path}: {there}{_counted(len(config.rules), 'rule')}, {_counted(len(config.buses), 'bus', 'buses')}")
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether nothing has this name: what is there and cannot be read is told with the reason."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _counted(number: int, one: str, many: str | None = None) -> str:

@@ -29,7 +29,8 @@ def parse(documents: Sequence[Document], unread: Sequence[Problem] = ()) -> Conf
     """Give the configuration that the documents make together; raises ConfigInvalid with everything that is wrong.
 
     `unread` are the problems of files that could not be read: they are raised with the others, and a bus that nobody
-    defines is then not one of them, for it may be defined there.
+    defines is then not one of them, for it may be defined there. All come in the order of the documents: an empty one
+    keeps the place of such a file.
     """
     problems = list(unread)
     tables = [Table(document, (), document.data, problems) for document in documents]
@@ -40,7 +41,7 @@ def parse(documents: Sequence[Document], unread: Sequence[Problem] = ()) -> Conf
     buses = read_buses(tables, problems)
     rules = read_rules(tables, problems, buses, config.client_name, all_read=not unread)
     order = {file: index for index, file in enumerate(dict.fromkeys(document.file for document in documents))}
-    problems = sorted(dict.fromkeys(problems), key=lambda found: (order.get(found.file, -1), found))
+    problems = sorted(dict.fromkeys(problems), key=lambda found: (order.get(found.file, len(order)), found))
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise ConfigInvalid(tuple(problems))
     return replace(config, rules=rules, buses=buses, warnings=tuple(problems))

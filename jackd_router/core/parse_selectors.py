@@ -79,9 +79,7 @@ class _Reader:
         if "bus" in values or "channel" in values:
             return self._read_bus(table)
         patterns = {key: self._table_pattern(table, key) for key in ("exact", "client", "port", "alias")}
-        if any(key in values and pattern is None for key, pattern in patterns.items()):
-            return None
-        return PortSelector(
+        selector = PortSelector(
             name=patterns["exact"],
             client=patterns["client"],
             port=patterns["port"],
@@ -90,6 +88,8 @@ class _Reader:
             physical=table.flag("physical", default=True) if "physical" in values else None,
             terminal=table.flag("terminal", default=True) if "terminal" in values else None,
         )
+        # Only now, so that every mistake in the table is told.
+        return None if any(key in values and pattern is None for key, pattern in patterns.items()) else selector
 
     def _table_pattern(self, table: Table, key: str) -> Pattern | None:
         text = table.text(key, "")
@@ -119,10 +119,10 @@ class _Reader:
         for key in table.values:
             if key not in ("bus", "channel"):
                 table.complain(f"'{key}' cannot stand beside 'bus'; allowed: bus, channel", key, of_key=True)
+        bus, channel = table.text("bus", ""), table.text("channel", "") or None
         if "bus" not in table.values:
             table.complain("'channel' needs a 'bus'", "channel", of_key=True)
             return None
-        bus, channel = table.text("bus", ""), table.text("channel", "") or None
         used = (references(bus) | references(channel or "")) & self._groups
         if not used:
             self._check_bus(table, bus, channel)

@@ -46,7 +46,7 @@ class Table:
             if key in later:
                 self.complain(not_yet(f"'{key}'"), key, of_key=True)
             else:
-                near = nearest(key, (*known, *later))
+                near = nearest(key, known)
                 meant = f"did you mean '{near}'? " if near else ""
                 self.complain(f"unknown key {found(key)}; {meant}known here: {', '.join(known)}", key, of_key=True)
 
@@ -89,7 +89,7 @@ class Table:
         """Give one of the words that the default's type has; those that come later are refused as such."""
         if key not in self.values:
             return default
-        value, words = self.values[key], list(type(default))
+        value, words = self.values[key], [word for word in type(default) if word not in later]
         if isinstance(value, str):
             if value in later:
                 self.complain(not_yet(f'{key} = "{value}"'), key)

@@ -96,6 +96,21 @@ def test_a_folder_is_no_file(run: Run, tmp_path: Path) -> None:
     assert done.stderr.startswith(f"{tmp_path}:")
 
 
+@pytest.mark.parametrize("path", [".", "./", "/", ""])
+def test_a_folder_without_a_name_is_no_file(run: Run, path: str) -> None:
+    done = run("check", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{Path(path)}:0:0: cannot be read: Is a directory\n"
+
+
+def test_a_link_that_leads_nowhere_is_told_with_the_reason(run: Run, file: Path) -> None:
+    file.symlink_to("nowhere")
+    assert run("check", str(file)).stderr == f"{file}:0:0: cannot be read: No such file or directory\n"
+    file.unlink()
+    file.symlink_to(file)
+    assert run("check", str(file)).stderr == f"{file}:0:0: cannot be read: Too many levels of symbolic links\n"
+
+
 def test_a_file_that_was_named_must_be_there(run: Run, file: Path) -> None:
     done = run("check", str(file))
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"jackd-router: {file}: no such file\n")

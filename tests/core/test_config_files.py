@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jackd_router.core.config import Config
 from jackd_router.core.errors import ConfigInvalid
-from jackd_router.runtime.config_files import MAX_BYTES, default_path, load_config, read_document, read_documents
+from jackd_router.runtime.config_files import MAX_BYTES, default_path, load_config, read_document
 
 
 def problems(path: Path) -> list[str]:
@@ -35,7 +35,6 @@ def drop_in(main: Path, name: str, text: str) -> None:
 
 
 def test_no_file_means_no_rules(tmp_path: Path) -> None:
-    assert read_documents(tmp_path / "router.toml") == ()
     assert load_config(tmp_path / "router.toml") == Config()
 
 
@@ -45,7 +44,6 @@ def test_drop_ins_come_after_the_main_file_in_name_order(main: Path) -> None:
     drop_in(main, "10-a.toml", "[client]\nname = 'a'")
     drop_in(main, ".30-hidden.toml", "broken")
     drop_in(main, "30-not-toml.txt", "broken")
-    assert [Path(document.file).name for document in read_documents(main)] == ["router.toml", "10-a.toml", "20-b.toml"]
     assert load_config(main).client_name == "b"
 
 
@@ -55,14 +53,34 @@ def test_of_syntax_errors_the_first_of_each_file_beside_all_other_problems(main:
     drop_in(main, "b.toml", 'x = """abc')
     assert problems(main) == [
         "router.toml:2:8: Invalid value",
-        "router.toml.d/b.toml:1:11: Unterminated string at the end of the file",
         "router.toml.d/a.toml:2:1: unknown key \"nam\"; did you mean 'name'? known here: name",
+        "router.toml.d/b.toml:1:11: Unterminated string at the end of the file",
     ]
 
 
 def test_a_directory_is_no_configuration(main: Path) -> None:
     main.mkdir()
     assert problems(main) == ["router.toml:0:0: cannot be read: Is a directory"]
+
+
+@pytest.mark.parametrize("path", [".", "./", "/", ""])
+def test_a_directory_without_a_name_is_no_configuration(path: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load_config(Path(path))
+    assert [str(problem) for problem in caught.value.problems] == [f"{Path(path)}:0:0: cannot be read: Is a directory"]
+
+
+def test_what_cannot_be_read_is_told_in_the_order_of_the_files(main: Path) -> None:
+    main.symlink_to("nowhere")
+    drop_in(main, "a.toml", "[x")
+    (main.parent / "router.toml.d" / "b.toml").mkdir()
+    drop_in(main, "c.toml", "x = 1")
+    assert [problem.split(":")[0] for problem in problems(main)] == [
+        "router.toml",
+        "router.toml.d/a.toml",
+        "router.toml.d/b.toml",
+        "router.toml.d/c.toml",
+    ]
 
 
 def test_what_is_no_regular_file_is_refused_without_waiting(main: Path) -> None:
@@ -77,6 +95,11 @@ def test_what_is_no_regular_file_is_refused_without_waiting(main: Path) -> None:
 def test_a_symbolic_link_that_leads_in_a_circle_is_named(main: Path) -> None:
     main.symlink_to(main)
     assert problems(main) == ["router.toml:0:0: cannot be read: Too many levels of symbolic links"]
+
+
+def test_a_main_file_that_leads_nowhere_is_named(main: Path) -> None:
+    main.symlink_to("nowhere")
+    assert problems(main) == ["router.toml:0:0: cannot be read: No such file or directory"]
 
 
 def test_a_drop_in_that_leads_nowhere_is_named(main: Path) -> None:

@@ -108,7 +108,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_files() -> None:
         ("rule = [1]", "1:9: rule: found 1; allowed: tables; write [[rule]]"),
         (
             "[server]\nlibrary = 'jack1'",
-            '2:11: library: found "jack1"; allowed: "auto", "jack2", "pipewire" (did you mean "jack2"?)',
+            '2:11: library: found "jack1"; allowed: "auto", "jack2" (did you mean "jack2"?)',
         ),
         ("[server]\nname = 'a/b'", '2:8: name: found "a/b"; allowed: at most 63 bytes, without /'),
         ("[client]\nname = ''", '2:8: name: found ""; allowed: a string, not empty, without control characters'),
@@ -143,6 +143,11 @@ def test_all_problems_come_at_once_in_the_order_of_the_files() -> None:
         ),
         (BUS + "matrix = [[1, 0], [0, 11]]", "3:23: matrix: found 11; allowed: a number from -10 to 10"),
         (BUS + "fade_ms = -1", "3:11: fade_ms: found -1; allowed: a number from 0 to 10000 ms"),
+        (BUS + "type = 'mid'", '3:8: type: found "mid"; allowed: "audio"'),
+        (
+            RULE + "exclusiv = true",
+            '5:1: unknown key "exclusiv"; known here: name, action, from, to, pair, priority, enabled, manual, same_client',
+        ),
         (BUS + "type = 'midi'", '3:8: type = "midi" is not supported by this version yet'),
         (BUS + "mute = 0", "3:8: mute: found 0; allowed: true, false"),
         ("[[bus]]\nchannels = 1", "1:1: a bus must have a name"),
@@ -182,6 +187,15 @@ def test_a_mistake_is_named_with_its_place(text: str, expected: str) -> None:
 )
 def test_a_mistake_in_a_selector_is_named_with_its_place(selector: str, expected: str) -> None:
     assert problems(f"[[rule]]\nname = 'r'\nfrom = 'a'\nto = {selector}\n" + BUS) == [f"1.toml:{expected}"]
+
+
+def test_all_mistakes_in_one_selector_are_told() -> None:
+    text = """[[rule]]
+name = 'r'
+from = { client = '/(/', port = 3, type = ["audio"], physical = "no" }
+to = { channel = 5 }
+"""
+    assert [problem.split(":")[2] for problem in problems(text)] == ["19", "33", "43", "65", "8", "18"]
 
 
 def test_a_group_must_be_in_every_alternative() -> None:
@@ -254,7 +268,7 @@ def test_problems_of_unread_files_come_along_and_their_buses_are_not_missed() ->
     rule = b"[[rule]]\nname = 'r'\nfrom = 'a'\nto = { bus = 'main' }\npriority = 'x'\n"
     unread = Problem("0.toml", 1, 1, "broken")
     with pytest.raises(ConfigInvalid) as caught:
-        parse([read_document("1.toml", rule)], [unread])
+        parse([Document("0.toml", {}, {}, {}), read_document("1.toml", rule)], [unread])
     assert [problem.line for problem in caught.value.problems] == [1, 5]
     assert caught.value.problems[0] is unread
 
