@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from jackd_router.core.config import BusConfig, BusType
 from jackd_router.core.errors import Problem
 from jackd_router.core.names import bus_port
-from jackd_router.core.reading import Table, found, in_range, limits, unique
+from jackd_router.core.reading import Table, counted, found, found_many, in_range, limits, unique
 from jackd_router.core.vocabulary import NOT_YET
 
 MAX_BUSES = 64
@@ -24,7 +24,7 @@ MAX_FACTOR = 10.0
 MAX_FADE_MS = 10_000.0
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_NAME_WORDS = "letters a to z, digits, '-' and '_'"
+_NAME_WORDS = "letters (A-Z, a-z), digits, '-' and '_'"
 
 
 def read_buses(files: Sequence[Table], problems: list[Problem]) -> tuple[BusConfig, ...]:
@@ -77,8 +77,8 @@ def _channels(table: Table, key: str, default: tuple[str, ...]) -> tuple[str, ..
             return tuple(str(number) for number in range(1, value + 1))
         case list() if 1 <= len(value) <= MAX_CHANNELS:
             return tuple(_channel_names(table, key, value)) or default
-    count = f"{len(value)} of them" if isinstance(value, list) else found(value)
-    table.complain(f"{key}: found {count}; allowed: a number from 1 to {MAX_CHANNELS}, or a list of as many names", key)
+    words = f"a number from 1 to {MAX_CHANNELS}, or a list of as many names"
+    table.complain(f"{key}: found {found_many(value, 'name')}; allowed: {words}", key)
     return default
 
 
@@ -102,8 +102,8 @@ def _channel_gains(table: Table, inputs: tuple[str, ...]) -> tuple[float, ...]:
     if value is None:
         return silent_change
     if not isinstance(value, list) or len(value) != len(inputs):
-        count = f"{len(value)} numbers" if isinstance(value, list) else found(value)
-        table.complain(f"channel_gains: found {count}; allowed: a list of {len(inputs)}, one for each input", "channel_gains")
+        words = f"a list of {len(inputs)}, one for each input"
+        table.complain(f"channel_gains: found {found_many(value, 'number')}; allowed: {words}", "channel_gains")
         return silent_change
     gains = tuple(_numbers(table, "channel_gains", value, float("-inf"), MAX_GAIN_DB, "dB"))
     return tuple(max(gain, SILENCE_DB) for gain in gains)
@@ -113,15 +113,14 @@ def _matrix(table: Table, outputs: int, inputs: int) -> tuple[tuple[float, ...],
     value = table.values.get("matrix")
     if value is None:
         return None
-    shape = f"{outputs} rows (outputs) of {inputs} numbers (inputs)"
+    shape = f"{counted(outputs, 'row')} (one for each output) of {counted(inputs, 'number')} (one for each input)"
     if not isinstance(value, list) or len(value) != outputs:
-        count = f"{len(value)} rows" if isinstance(value, list) else found(value)
-        table.complain(f"matrix: found {count}; allowed: {shape}", "matrix")
+        table.complain(f"matrix: found {found_many(value, 'row')}; allowed: {shape}", "matrix")
         return None
     rows = []
     for index, row in enumerate(value):
         if not isinstance(row, list) or len(row) != inputs:
-            count = f"a row of {len(row)} numbers" if isinstance(row, list) else found(row)
+            count = f"a row of {counted(len(row), 'number')}" if isinstance(row, list) and row else found(row)
             table.complain(f"matrix: found {count}; allowed: {shape}", "matrix", index)
             continue
         rows.append(tuple(_numbers(table, "matrix", row, -MAX_FACTOR, MAX_FACTOR, "", index)))

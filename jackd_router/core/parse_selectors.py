@@ -10,7 +10,7 @@ from jackd_router.core.errors import UserError
 from jackd_router.core.graph import PortType
 from jackd_router.core.names import nearest, parse_shown
 from jackd_router.core.patterns import Form, Pattern, references
-from jackd_router.core.reading import Table, found
+from jackd_router.core.reading import TEXT, Table, found
 from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors
 from jackd_router.core.vocabulary import NOT_YET, not_yet
 
@@ -53,6 +53,9 @@ class _Reader:
     def read(self, value: object) -> Selector | None:
         """Give the selector; None where it is wrong."""
         match value:
+            case str() if value and not value.isprintable():
+                self._table.wrong(str(self._path[0]), value, TEXT, *self._path)
+                return None
             case str() if value:
                 return self._read_text(value)
             case Mapping():

@@ -13,6 +13,9 @@ from jackd_router.core.vocabulary import KNOWN, NOT_YET, not_yet
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
+TEXT = "a string, not empty, without control characters"
+"""What every name and every pattern is."""
+
 
 class Table:
     """One table of one document. A wrong value is noted among the problems, and the default is given in its place."""
@@ -57,7 +60,7 @@ class Table:
         value = self.values[key]
         if isinstance(value, str) and value and value.isprintable():
             return value
-        self.wrong(key, value, "a string, not empty, without control characters")
+        self.wrong(key, value, TEXT)
         return default
 
     def flag(self, key: str, default: bool) -> bool:
@@ -162,14 +165,27 @@ def found(value: object) -> str:
         # Python refuses to write out an integer of more than 4300 digits.
         case int() if abs(value) >= 10**18:
             return "a huge number"
-        case int() | float():
+        case float():
+            short = f"{value:g}"
+            return short if float(short) == value else str(value)
+        case int():
             return str(value)
         case Mapping():
             return "a table"
         case list():
-            return "a list"
+            return "a list" if value else "an empty list"
         case _:
             return "a date or a time"
+
+
+def found_many(value: object, one: str) -> str:
+    """Give how many there are in a list; what is no list in a few words."""
+    return counted(len(value), one) if isinstance(value, list) and value else found(value)
+
+
+def counted(number: int, one: str) -> str:
+    """Give a number with its noun."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"
 
 
 def unique(problems: list[Problem], kind: str, named: Iterable[tuple[str, Origin]]) -> None:

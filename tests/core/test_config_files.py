@@ -135,6 +135,26 @@ def test_what_tomllib_cannot_take_is_a_problem(text: str) -> None:
         read_document("x", text.encode())
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[x]\n[x]", "2:3: the table [x] is there twice"),
+        ("[x.y]\n[x.y]\nz = 1", "2:5: the table [x.y] is there twice"),
+        ("a = 1\n  b-c = 1\n  b-c = 2\nd = 1", "3:3: the key 'b-c' is there twice"),
+        ("a = 1\na = [\n  { x = 1 },\n  2\n]\nb = 1", "2:1: the key 'a' is there twice"),
+        ("x = { a = 1, a = 2 }", "1:19: the key 'a' is there twice"),
+        ("a = 1\n[a]", "2:3: what is written here has a value already"),
+        ("\ufeffa = 1", "1:1: the file begins with a byte order mark; save it as UTF-8 without one"),
+        (f"# {'9' * 5000}\na = [\n  {'9' * 5000},\n]\n\n", "3:1: a number with too many digits"),
+        (f"a = {'9' * 5000}", "1:1: a number with too many digits"),
+    ],
+)
+def test_mistakes_of_syntax_are_told_in_plain_words(text: str, expected: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        read_document("x", text.encode())
+    assert str(caught.value) == f"x:{expected}"
+
+
 def test_keys_that_nest_deep_are_read() -> None:
     document = read_document("x", ("a" + ".a" * 3000 + " = 1").encode())
     assert document.values[("a",) * 3001] == (1, 6005)
