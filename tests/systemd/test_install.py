@@ -123,9 +123,19 @@ def test_foreign_program_of_that_name_is_left_alone(checkout: Path, tmp_path: Pa
     assert _files(tmp_path) == {".local/bin/jackd-router"}
 
 
-def test_installed_again_and_uninstalled_what_is_the_users_stays(
-    installed: str, checkout: Path, home: Path, env: Mapping[str, str]
-) -> None:
+def test_installs_anew_only_what_has_changed(installed: str, checkout: Path, home: Path, env: Mapping[str, str]) -> None:
+    mark = home / ".local/share/jackd-router/venv/mark"
+    mark.touch()
+    assert _run(checkout / "tools/install", env=env).splitlines()[-3:] == installed.splitlines()[-3:]
+    assert mark.exists()
+
+    with (checkout / "jackd_router/__init__.py").open("a") as source:
+        source.write('\n__version__ = "99"\n')
+    assert "installed jackd-router 99" in _run(checkout / "tools/install", env=env)
+    assert not mark.exists()
+
+
+def test_what_is_the_users_stays(installed: str, checkout: Path, home: Path, env: Mapping[str, str]) -> None:
     configuration, state = home / ".config/jackd-router/router.toml", home / ".local/state/jackd-router/state.json"
     configuration.write_text("# mine\n")
     state.write_text("{}\n")

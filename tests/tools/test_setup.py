@@ -42,3 +42,17 @@ def test_packages_of_another_python_have_its_name(foreign_path: str) -> None:
 def test_benchmarks_need_more_than_the_tests(foreign_path: str) -> None:
     tests, benchmarks = (set(_setup(foreign_path, *argument).stderr.split()) for argument in ((), ("bench",)))
     assert "jack-tools" in benchmarks - tests
+
+
+def test_tells_what_to_run_as_root_where_there_is_no_sudo(foreign_path: str) -> None:
+    for name, text in {"apt-get": "exit 1", "id": "echo 1000"}.items():
+        program = Path(foreign_path, name)
+        program.unlink(missing_ok=True)
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+    done = _setup(foreign_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    told = "setup: not root, and there is no sudo; as root: apt-get install --no-install-recommends "
+    assert line.startswith(told)
+    assert {"dbus", "jackd2"} <= set(line.removeprefix(told).split())
