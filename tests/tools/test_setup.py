@@ -25,6 +25,13 @@ def _setup(path: str, *arguments: str, python: str = "python3") -> subprocess.Co
     return subprocess.run(["/bin/sh", SETUP, *arguments], env=env, capture_output=True, text=True, check=False)
 
 
+def _write_program(path: str, name: str, text: str) -> None:
+    program = Path(path, name)
+    program.unlink(missing_ok=True)
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+
+
 def test_names_the_packages_where_there_is_no_apt(foreign_path: str) -> None:
     done = _setup(foreign_path)
     assert done.returncode == 1
@@ -45,14 +52,18 @@ def test_benchmarks_need_more_than_the_tests(foreign_path: str) -> None:
 
 
 def test_tells_what_to_run_as_root_where_there_is_no_sudo(foreign_path: str) -> None:
-    for name, text in {"apt-get": "exit 1", "id": "echo 1000"}.items():
-        program = Path(foreign_path, name)
-        program.unlink(missing_ok=True)
-        program.write_text(f"#!/bin/sh\n{text}\n")
-        program.chmod(0o755)
+    _write_program(foreign_path, "apt-get", "exit 1")
+    _write_program(foreign_path, "id", "echo 1000")
     done = _setup(foreign_path)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     told = "setup: not root, and there is no sudo; as root: apt-get install --no-install-recommends "
     assert line.startswith(told)
     assert {"dbus", "jackd2"} <= set(line.removeprefix(told).split())
+
+
+def test_installs_nothing_for_a_python_that_does_not_run(foreign_path: str) -> None:
+    _write_program(foreign_path, "python3.99", "echo 'not switched on' >&2; exit 127")
+    done = _setup(foreign_path, python="python3.99")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["not switched on", "setup: python3.99 is there, and does not run"]
