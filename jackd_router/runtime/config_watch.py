@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -32,15 +33,19 @@ class ConfigWatch:
 
     def _watch(self) -> None:
         """Watch the folders that matter now; of one that is not there yet, the nearest that is."""
-        for folder in (_existing(self._path.parent), _existing(self._path.resolve().parent), self._drop_ins):
+        for folder in (_existing(self._path.parent), _existing(self._target().parent), self._drop_ins):
             with suppress(OSError):
                 self._folders[self._inotify.add_watch(folder, _SAVED)] = folder
+
+    def _target(self) -> Path:
+        """Give the file that the main file links to; not by Path.resolve(), which raises on a link that leads to itself."""
+        return Path(os.path.realpath(self._path))
 
     def _changed(self) -> None:
         files = {self._folders.get(event.wd, Path()) / event.name for event in self._inotify.read(timeout=0)}
         # A new folder, or the link that leads somewhere else now: what matters may be elsewhere.
         self._watch()
-        matters = {self._path, self._path.resolve(), self._drop_ins, *self._path.parents}
+        matters = {self._path, self._target(), self._drop_ins, *self._path.parents}
         if matters & files or any(file.parent == self._drop_ins and file.suffix == ".toml" for file in files):
             self._schedule()
 

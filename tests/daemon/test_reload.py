@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jackd_router.dbus_api.names import ERROR_PREFIX
+from jackd_router.dbus_api.names import ERROR_PREFIX, bus_path
 from tests.conftest import StartClient, StartRouter
 from tests.daemon.remote import NO_OPTIONS, Remote
 from tests.support.eventually import eventually
@@ -146,3 +146,31 @@ def test_sound_of_a_bus_goes_on_while_others_come_and_go(tmp_path: Path, session
         assert ours == {"router:main_in_1", "router:main_out_1"} | new
         cut = [[*pair] for pair in wanted]
         assert not any(pair in signal.body[5] for signal in remote.signals("GraphChanged") for pair in cut)
+
+
+def test_a_linked_file_is_watched_where_it_is(running_server: JackServer, start_router: StartRouter, remote: Remote) -> None:
+    router = start_router(None)
+    target = router.folder / "elsewhere" / "studio.toml"
+    target.parent.mkdir()
+    target.write_text('[[rule]]\nname = "first"\nfrom = "a"\nto = "b"\n')
+    router.config_path.symlink_to(target)
+    eventually(lambda: [rule[0] for rule in remote.call("Rules.ListRules")] == ["first"])
+    target.write_text('[[rule]]\nname = "second"\nfrom = "a"\nto = "b"\n')
+    eventually(lambda: [rule[0] for rule in remote.call("Rules.ListRules")] == ["second"])
+
+
+def test_what_was_set_by_hand_survives_an_edit_elsewhere(
+    running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    bus = '[[bus]]\nname = "main"\ngain = -3.0\n'
+    router = start_router(UNWATCHED + bus)
+    main = bus_path("main")
+    remote.write("Bus.Gain", "d", -20.0, path=main)
+    remote.write("Bus.Mute", "b", True, path=main)
+    router.write_config(UNWATCHED + "# one line more\n" + TO_LEFT + bus + "fade_ms = 30\n")
+    remote.call("Config.Reload", *NO_OPTIONS)
+    assert (remote.read("Bus.Gain", path=main), remote.read("Bus.Mute", path=main)) == (-20.0, True)
+    # The value that the file changes is the file's again; the other one stays.
+    router.write_config(UNWATCHED + bus.replace("-3.0", "-6.0"))
+    remote.call("Config.Reload", *NO_OPTIONS)
+    assert (remote.read("Bus.Gain", path=main), remote.read("Bus.Mute", path=main)) == (-6.0, True)
