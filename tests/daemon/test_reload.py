@@ -168,9 +168,9 @@ def test_what_was_set_by_hand_survives_an_edit_elsewhere(
     remote.write("Bus.Gain", "d", -20.0, path=main)
     remote.write("Bus.Mute", "b", True, path=main)
     router.write_config(UNWATCHED + "# one line more\n" + TO_LEFT + bus + "fade_ms = 30\n")
-    remote.call("Config.Reload", *NO_OPTIONS)
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
     assert (remote.read("Bus.Gain", path=main), remote.read("Bus.Mute", path=main)) == (-20.0, True)
     # The value that the file changes is the file's again; the other one stays.
     router.write_config(UNWATCHED + bus.replace("-3.0", "-6.0"))
-    remote.call("Config.Reload", *NO_OPTIONS)
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
     assert (remote.read("Bus.Gain", path=main), remote.read("Bus.Mute", path=main)) == (-6.0, True)
