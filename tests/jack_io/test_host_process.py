@@ -123,6 +123,17 @@ async def test_refusals_name_the_culprit(tmp_path: Path, start_host: StartHost) 
         assert await host.answers(), "a refusal must not end anything"
 
 
+async def test_reason_of_a_refusal_is_no_older_message(tmp_path: Path, start_host: StartHost) -> None:
+    host = start_host()
+    with JackServer(tmp_path / "jackd.log", port_max=64) as server:
+        await host.open(server.name)
+        # libjack complains of this one on our side; of most others the server does, on its own stderr.
+        assert await host.ask(protocol.CONNECT, b"synth:" + b"o" * 400, b"system:playback_1") != (0,)
+        with pytest.raises(Refused) as refused:
+            await host.ask(protocol.PLAN, MANY_PORTS, (7, (b"port_99",), (), ()))
+        assert "ooo" not in str(refused.value)
+
+
 async def test_ports_that_are_refused_do_not_keep_us_from_the_server(tmp_path: Path, start_host: StartHost) -> None:
     host = start_host()
     with JackServer(tmp_path / "jackd.log", port_max=64) as server:
