@@ -32,9 +32,7 @@ class Studio:
 
     def __init__(self) -> None:
         self.folder = Path(os.environ["XDG_RUNTIME_DIR"]) / f"demo-{os.getpid()}"
-        self.folder.mkdir(mode=0o700)
         self._exit = ExitStack()
-        self._exit.callback(shutil.rmtree, self.folder)
         self.server = JackServer(self.folder / "jackd.log", name=f"demo-{os.getpid()}", rate_hz=RATE_HZ, synchronous=True)
         self.clients: dict[str, JackClient] = {}
         self.router: RouterProcess
@@ -42,6 +40,9 @@ class Studio:
     def __enter__(self) -> Studio:
         """Start the server, the bus and the daemon."""
         try:
+            # First what ends a thing, then the thing: Ctrl-C may come between any two lines.
+            self._exit.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.folder.mkdir(mode=0o700)
             self._exit.callback(self._end_server)
             self.server.start()
             self._exit.callback(self._end_clients)
