@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -51,9 +51,13 @@ def on_a_terminal() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     argv = [sys.executable, "-c", script, *COMMAND]
     environment = os.environ | {"TERM": "xterm"}
     environment.pop("NO_COLOR", None)
-    with subprocess.Popen(
-        argv, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    ) as process:
+    with (
+        subprocess.Popen(
+            argv, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        ) as process,
+        ExitStack() as end,
+    ):
+        end.callback(process.kill)  # also one that does not hear Ctrl-C: Popen would wait for it for ever
         os.close(theirs)
         try:
             yield process, ours

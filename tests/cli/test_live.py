@@ -130,7 +130,8 @@ def on_a_terminal(router: RouterProcess, *arguments: str, until: bytes, **extra:
     """Run a command on a pseudo-terminal, press Ctrl-C once it has shown this, and give all it wrote and its exit code."""
     ours, theirs = pty.openpty()
     env = router.env() | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40", "LC_ALL": "C.UTF-8"} | extra
-    with subprocess.Popen(argv(*arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
+    with subprocess.Popen(argv(*arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process, ExitStack() as end:
+        end.callback(process.kill)  # also one that does not hear Ctrl-C: Popen would wait for it for ever
         os.close(theirs)
         shown = b""
         try:

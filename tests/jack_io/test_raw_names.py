@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -43,9 +44,13 @@ jack.jack_client_close(ctypes.c_void_p(client))
 def raw_client(running_server: JackServer) -> Iterator[None]:
     """Let there be a client with ports of such names."""
     arguments = [name.hex() for name in (running_server.name.encode(), CLIENT, OUTPUT, OTHER, LONGEST)]
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
+        ExitStack() as end,
+    ):
+        end.callback(process.kill)  # also when it does not answer: Popen would wait for it for ever
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         yield
