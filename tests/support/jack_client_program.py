@@ -189,6 +189,8 @@ def main(name: str) -> None:
         os._exit(1)
     print(json.dumps({"name": program.client.name}), flush=True)
     for line in sys.stdin:
+        if not line.endswith("\n"):
+            break  # Ctrl-C came while the other side wrote it
         arguments = json.loads(line)
         try:
             answer: Answer = getattr(program, arguments.pop("request"))(**arguments)

@@ -66,6 +66,21 @@ def test_client_connects_and_sees_connections(running_server: JackServer, start_
     eventually(lambda: not sink.connections())
 
 
+def test_client_ends_quietly_at_half_a_request(running_server: JackServer) -> None:
+    program = Path(__file__).with_name("jack_client_program.py")
+    env = os.environ | {"JACK_DEFAULT_SERVER": running_server.name}
+    done = subprocess.run(
+        [sys.executable, program, "half"],
+        env=env,
+        input='{"request": "be',
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_client_with_many_ports_ends_by_itself(running_server: JackServer) -> None:
     for _ in range(3):
         with JackClient(running_server.name, "big", outputs=[f"out_{number}" for number in range(300)]) as client:
