@@ -59,19 +59,19 @@ async def _attach_again(face: Face) -> SessionBus:
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         try:
-            if bus := await _attach(face):
+            if bus := await _attach(face, lost_is=logging.DEBUG):  # that there is no bus was said before
                 _log.info("Attached to the message bus")
                 return bus
         except NameTaken as error:
             _log.warning("%s", error)
 
 
-async def _attach(face: Face) -> SessionBus | None:
-    """Connect and take our name; None where there is no bus."""
+async def _attach(face: Face, lost_is: int = logging.INFO) -> SessionBus | None:
+    """Connect and take our name; None where there is no bus, which is logged at this level."""
     try:
         bus = await connect_session()
     except BusLost as error:
-        _log.log(logging.INFO, "Working without D-Bus: %s", error)
+        _log.log(lost_is, "Working without D-Bus: %s", error)
         return None
     try:
         await face.attach(bus)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from pathlib import Path
 
 from tests.conftest import StartClient, StartRouter
@@ -38,6 +39,20 @@ def test_without_a_message_bus_the_rules_work(tmp_path: Path, running_server: Ja
         synth.unregister("left", "right")
         synth.register("left", "right")
         eventually(lambda: synth.connections() >= WANTED)
+
+
+def test_that_there_is_no_message_bus_is_said_once(tmp_path: Path, jack_server: JackServer) -> None:
+    path = tmp_path / "closes-at-once"
+    router = RouterProcess(tmp_path, "", bus_address=f"unix:path={path}", server_name=jack_server.name)
+    with socket.create_server(str(path), family=socket.AF_UNIX) as listener:
+        listener.settimeout(20)
+        router.start(wait_until_ready=False)
+        try:
+            for _ in range(3):
+                listener.accept()[0].close()
+        finally:
+            router.close(check=False)
+    assert router.output().count("Working without D-Bus") == 1
 
 
 def test_without_a_server_it_waits_for_one(jack_server: JackServer, start_router: StartRouter, remote: Remote) -> None:
