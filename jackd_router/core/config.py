@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from jackd_router.core.errors import Problem
-from jackd_router.core.selectors import Selectors
+from jackd_router.core.selectors import Selector, Selectors
 
 Path = tuple[str | int, ...]
 """Where a value stands in a TOML document: keys, and positions in arrays (from 0)."""
@@ -54,6 +54,19 @@ class Pairing(StrEnum):
     AUTO = "auto"
     ORDER = "order"
     ALL = "all"
+    NAME = "name"
+
+
+ChannelMap = tuple[tuple[str, tuple[str, ...]], ...]
+"""`pair` as a table: the ending of a source, and the endings of the destinations that it goes to."""
+
+
+class Exclusive(StrEnum):
+    """At which ports of a rule's connections others are removed."""
+
+    FROM = "from"
+    TO = "to"
+    BOTH = "both"
 
 
 class Unmatched(StrEnum):
@@ -70,6 +83,13 @@ class Manual(StrEnum):
     ENFORCE = "enforce"
 
 
+class Feedback(StrEnum):
+    """What becomes of a wanted connection that would lead a microphone to a loudspeaker, or a bus into itself."""
+
+    REFUSE = "refuse"
+    ALLOW = "allow"
+
+
 class BusType(StrEnum):
     """What a bus carries."""
 
@@ -78,19 +98,68 @@ class BusType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class When:
+    """A condition: each of `present` matches a port of either direction, none of `absent` does."""
+
+    present: tuple[Selectors, ...] = ()
+    absent: tuple[Selectors, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `manual` is None where the policy of the whole configuration counts."""
+    """One rule. `manual` is None where the policy of the whole configuration counts, `profiles` where all do.
+
+    `sources` are the selectors of `from`, or those of `follow` (then `follows` is true, and they mean input ports).
+    Each entry of `fallback`, `from_fallback` and `via` is one preference, or one member of the chain, with its alternatives.
+    """
 
     name: str
     sources: Selectors
     destinations: Selectors
     origin: Origin
     action: Action = Action.CONNECT
-    pair: Pairing = Pairing.AUTO
+    follows: bool = False
+    pair: Pairing | ChannelMap = Pairing.AUTO
+    complete: bool = False
+    exclusive: Exclusive | None = None
+    fallback: tuple[Selectors, ...] = ()
+    from_fallback: tuple[Selectors, ...] = ()
+    via: tuple[Selectors, ...] = ()
+    when: When = When()
+    profiles: frozenset[str] | None = None
     priority: int = 0
     enabled: bool = True
     manual: Manual | None = None
+    allow_feedback: bool = False
     same_client: bool = False
+
+    @property
+    def selectors(self) -> tuple[Selector, ...]:
+        """Every selector that stands anywhere in the rule."""
+        groups = (*self.fallback, *self.from_fallback, *self.via, *self.when.present, *self.when.absent)
+        return (*self.sources, *self.destinations, *(selector for group in groups for selector in group))
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileBus:
+    """What a profile sets on one bus; None where it names no value."""
+
+    gain_db: float | None = None
+    mute: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One profile: a scene of rules and of values on buses (by the name of the bus)."""
+
+    name: str
+    description: str = ""
+    buses: Mapping[str, ProfileBus] = field(default_factory=dict)
+    origin: Origin | None = field(default=None, compare=False)
+
+
+DEFAULT_PROFILE = Profile("default")
+"""Exists without being written, and is active at the first start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +188,9 @@ class Config:
     watch: bool = True
     unmatched: Unmatched = Unmatched.KEEP
     manual: Manual = Manual.RESPECT
+    feedback: Feedback = Feedback.REFUSE
     rules: tuple[Rule, ...] = ()
     buses: tuple[BusConfig, ...] = ()
+    profiles: tuple[Profile, ...] = (DEFAULT_PROFILE,)
+    """`default` first, then in the order of the files."""
     warnings: tuple[Problem, ...] = field(default=(), compare=False)

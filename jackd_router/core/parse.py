@@ -1,4 +1,4 @@
-"""From documents to a configuration: the plain settings, then buses and rules; all problems at once."""
+"""From documents to a configuration: the plain settings, then buses, profiles and rules; all problems at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from enum import StrEnum
 from jackd_router.core.config import Config, Document
 from jackd_router.core.errors import ConfigInvalid, Problem, Severity
 from jackd_router.core.parse_buses import read_buses
-from jackd_router.core.parse_rules import read_rules
+from jackd_router.core.parse_profiles import read_profiles
+from jackd_router.core.parse_rules import Known, read_rules
 from jackd_router.core.reading import Table
 from jackd_router.core.vocabulary import NOT_YET
 
@@ -28,8 +29,8 @@ class Library(StrEnum):
 def parse(documents: Sequence[Document], unread: Sequence[Problem] = ()) -> Config:
     """Give the configuration that the documents make together; raises ConfigInvalid with everything that is wrong.
 
-    `unread` are the problems of files that could not be read: they are raised with the others, and a bus that nobody
-    defines is then not one of them, for it may be defined there. All come in the order of the documents: an empty one
+    `unread` are the problems of files that could not be read: they are raised with the others, and a bus or a profile that
+    nobody defines is then not one of them, for it may be defined there. All come in the order of the documents: an empty one
     keeps the place of such a file.
     """
     problems = list(unread)
@@ -39,12 +40,13 @@ def parse(documents: Sequence[Document], unread: Sequence[Problem] = ()) -> Conf
         table.check_keys("file")
         config = _read_settings(table, config)
     buses = read_buses(tables, problems)
-    rules = read_rules(tables, problems, buses, config.client_name, all_read=not unread)
+    profiles = read_profiles(tables, problems, buses, all_read=not unread)
+    rules = read_rules(tables, problems, Known(config.client_name, buses, profiles, all_read=not unread))
     order = {file: index for index, file in enumerate(dict.fromkeys(document.file for document in documents))}
     problems = sorted(dict.fromkeys(problems), key=lambda found: (order.get(found.file, len(order)), found))
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise ConfigInvalid(tuple(problems))
-    return replace(config, rules=rules, buses=buses, warnings=tuple(problems))
+    return replace(config, rules=rules, buses=buses, profiles=profiles, warnings=tuple(problems))
 
 
 def _read_settings(file: Table, before: Config) -> Config:
@@ -60,6 +62,7 @@ def _read_settings(file: Table, before: Config) -> Config:
         watch=daemon.flag("watch", before.watch),
         unmatched=policy.choice("unmatched", before.unmatched),
         manual=policy.choice("manual", before.manual),
+        feedback=policy.choice("feedback", before.feedback),
     )
 
 

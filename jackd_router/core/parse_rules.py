@@ -2,58 +2,160 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from jackd_router.core.config import Action, BusConfig, Manual, Pairing, Rule
+from jackd_router.core.config import (
+    Action,
+    BusConfig,
+    ChannelMap,
+    Exclusive,
+    Manual,
+    Pairing,
+    Profile,
+    Rule,
+    When,
+)
 from jackd_router.core.errors import Problem, Severity
-from jackd_router.core.parse_selectors import Surroundings, read_selectors
-from jackd_router.core.reading import Table, unique
-from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selectors
-from jackd_router.core.vocabulary import CONNECT_ONLY, NOT_YET, not_yet
+from jackd_router.core.follow_cycles import find_cycles
+from jackd_router.core.graph import PortType
+from jackd_router.core.parse_selectors import Side, Surroundings, read_each, read_selectors
+from jackd_router.core.reading import TEXT, Table, found, unique
+from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selectors, flow
+from jackd_router.core.vocabulary import CONNECT_ONLY
 
 MAX_PRIORITY = 2**31 - 1
 
 
-def read_rules(
-    files: Sequence[Table], problems: list[Problem], buses: Sequence[BusConfig], client_name: str, *, all_read: bool
-) -> tuple[Rule, ...]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What rules may refer to: our client, buses and profiles (all of them, when every file was read)."""
+
+    client_name: str
+    buses: Sequence[BusConfig]
+    profiles: Sequence[Profile]
+    all_read: bool
+
+    def around_selectors(self) -> Surroundings:
+        """Give what selectors need of it."""
+        buses = tuple(BusPorts(bus.name, bus.inputs, bus.outputs) for bus in self.buses)
+        return Surroundings(self.client_name, buses, self.all_read)
+
+
+def read_rules(files: Sequence[Table], problems: list[Problem], known: Known) -> tuple[Rule, ...]:
     """Give the rules of all files, in file order; what is wrong is noted."""
     tables = [table for file in files for table in file.tables("rule")]
-    known = tuple(BusPorts(bus.name, bus.inputs, bus.outputs) for bus in buses)
-    rules = [_read_rule(table, Surroundings(client_name, known, all_read)) for table in tables]
+    around = known.around_selectors()
+    rules = [_RuleReader(table, known, around).read() for table in tables]
     unique(problems, "rule", ((rule.name, table.origin) for table, rule in zip(tables, rules, strict=True) if rule.name))
+    _check_follows(tables, rules)
     return tuple(rules)
 
 
-def _read_rule(table: Table, around: Surroundings) -> Rule:
-    table.check_keys("rule")
-    if "name" not in table.values:
-        table.complain("a rule must have a name")
-    sources = read_selectors(table, "from", around)
-    offered = frozenset[str]().union(*(selector.provides for selector in sources))
-    rule = Rule(
-        name=table.text("name", ""),
-        sources=sources,
-        destinations=read_selectors(table, "to", around, offered),
-        origin=table.origin,
-        action=table.choice("action", Action.CONNECT),
-        pair=_pairing(table),
-        priority=table.integer("priority", 0, -MAX_PRIORITY, MAX_PRIORITY),
-        enabled=table.flag("enabled", default=True),
-        manual=table.choice("manual", Manual.RESPECT) if "manual" in table.values else None,
-        same_client=table.flag("same_client", default=False),
-    )
-    _check_action(table, rule)
-    _check_groups(table, rule)
-    _warn_of_no_effect(table, rule)
-    return rule
+class _RuleReader:
+    """Reads one rule."""
+
+    def __init__(self, table: Table, known: Known, around: Surroundings) -> None:
+        self._table, self._known, self._around = table, known, around
+
+    def read(self) -> Rule:
+        """Give the rule; what is wrong is noted."""
+        table = self._table
+        table.check_keys("rule")
+        if "name" not in table.values:
+            table.complain("a rule must have a name")
+        sources = self._read_sources()
+        from_fallback = self._read_each("from_fallback", frozenset(), Side.OUTPUTS)
+        offered = frozenset[str]().union(*(s.provides for s in (*sources, *(s for entry in from_fallback for s in entry))))
+        rule = Rule(
+            name=table.text("name", ""),
+            sources=sources,
+            destinations=self._read_required("to", offered, Side.INPUTS),
+            origin=table.origin,
+            action=table.choice("action", Action.CONNECT),
+            follows="follow" in table.values,
+            pair=_pairing(table),
+            complete=table.flag("complete", default=False),
+            exclusive=table.choice("exclusive", Exclusive.BOTH) if "exclusive" in table.values else None,
+            fallback=self._read_each("fallback", offered, Side.INPUTS),
+            from_fallback=from_fallback,
+            via=self._read_each("via", offered, Side.EITHER),
+            when=self._read_when(),
+            profiles=self._read_profiles(),
+            priority=table.integer("priority", 0, -MAX_PRIORITY, MAX_PRIORITY),
+            enabled=table.flag("enabled", default=True),
+            manual=table.choice("manual", Manual.RESPECT) if "manual" in table.values else None,
+            allow_feedback=table.flag("allow_feedback", default=False),
+            same_client=table.flag("same_client", default=False),
+        )
+        _check_action(table, rule)
+        _check_groups(table, rule)
+        _warn_of_no_effect(table, rule)
+        return rule
+
+    def _read_sources(self) -> Selectors:
+        """Give what `from`, or `follow` in its place, says."""
+        table = self._table
+        if "follow" not in table.values:
+            return self._read_required("from", frozenset(), Side.OUTPUTS)
+        for key in ("from", "from_fallback"):
+            if key in table.values:
+                table.complain(
+                    f"'{key}' cannot stand beside 'follow', which names ports to follow in its place", key, of_key=True
+                )
+        return read_selectors(table, "follow", self._around, side=Side.INPUTS)
+
+    def _read_required(self, key: str, groups: frozenset[str], side: Side) -> Selectors:
+        if key not in self._table.values:
+            instead = " (or 'follow')" if key == "from" else ""
+            self._table.complain(f"a rule must say '{key}'{instead}")
+            return ()
+        return read_selectors(self._table, key, self._around, groups, side)
+
+    def _read_each(self, key: str, groups: frozenset[str], side: Side) -> tuple[Selectors, ...]:
+        return read_each(self._table, key, self._around, groups, side) if key in self._table.values else ()
+
+    def _read_when(self) -> When:
+        if "when" not in self._table.values:
+            return When()
+        table = self._table.table("when")
+        table.check_keys("when")
+        if table.values == {} and self._table.values["when"] == {}:
+            self._table.wrong("when", {}, "present = [...], absent = [...], or both")
+        present, absent = (read_each(table, key, self._around) if key in table.values else () for key in ("present", "absent"))
+        return When(present, absent)
+
+    def _read_profiles(self) -> frozenset[str] | None:
+        if "profiles" not in self._table.values:
+            return None
+        names = self._table.names("profiles")
+        if self._known.all_read:
+            known = [profile.name for profile in self._known.profiles]
+            for index, name in enumerate(names):
+                self._table.knows(name, known, "profile", "profiles", index)
+        return frozenset(names)
 
 
-def _pairing(table: Table) -> Pairing:
-    if isinstance(table.values.get("pair"), dict) and "table" in NOT_YET["pair"]:
-        table.complain(not_yet("pair = { ... }"), "pair")
-        return Pairing.AUTO
-    return table.choice("pair", Pairing.AUTO, NOT_YET["pair"])
+def _pairing(table: Table) -> Pairing | ChannelMap:
+    value = table.values.get("pair")
+    if not isinstance(value, Mapping):
+        return table.choice("pair", Pairing.AUTO)
+    if not value:
+        table.wrong("pair", value, 'a table of endings, { FL = "AUX0", FR = ["AUX1", "AUX3"] }, not empty')
+    endings = table.table("pair")
+    return tuple((source, tuple(_endings(endings, source))) for source in value)
+
+
+def _endings(table: Table, source: str) -> Sequence[str]:
+    """Give the endings that one ending is mapped to."""
+    value = table.values[source]
+    several = value if isinstance(value, list) else [value]
+    right = [ending for ending in several if isinstance(ending, str) and ending and ending.isprintable()]
+    if not source or not source.isprintable():
+        table.complain(f"pair: found the ending {found(source)}; allowed: {TEXT}", source, of_key=True)
+    if not several or len(right) != len(several):
+        table.wrong("pair", value, "an ending of ports, or a list of endings", source)
+    return right
 
 
 def _check_action(table: Table, rule: Rule) -> None:
@@ -66,20 +168,45 @@ def _check_action(table: Table, rule: Rule) -> None:
 
 
 def _check_groups(table: Table, rule: Rule) -> None:
-    """Note groups that `to` uses and that some alternative of `from` does not have."""
-    for group in sorted(frozenset[str]().union(*(selector.needs for selector in rule.destinations))):
-        if not all(group in selector.provides for selector in rule.sources):
-            table.complain(f"{{{group}}} is used here, so every alternative of 'from' must have that group", "to")
+    """Note groups that are used and that some alternative of `from`, or of what stands in for it, does not have."""
+    places = {
+        "to": rule.destinations,
+        "fallback": tuple(selector for entry in rule.fallback for selector in entry),
+        "via": tuple(selector for entry in rule.via for selector in entry),
+    }
+    origin = "follow" if rule.follows else "from"
+    offers = {origin: rule.sources, "from_fallback": tuple(selector for entry in rule.from_fallback for selector in entry)}
+    for key, selectors in places.items():
+        for group in sorted(frozenset[str]().union(*(selector.needs for selector in selectors))):
+            for offering, sources in offers.items():
+                if not all(group in selector.provides for selector in sources):
+                    text = f"{{{group}}} is used here, so every alternative of '{offering}' must have that group"
+                    table.complain(text, key)
+
+
+def _check_follows(tables: Sequence[Table], rules: Sequence[Rule]) -> None:
+    """Note rules that follow each other in a circle: what comes in there would never go away again."""
+    for circle in find_cycles([rule if rule.follows else None for rule in rules]):
+        first, *others = circle
+        names = [f'"{rules[index].name}" ({rules[index].origin})' for index in others]
+        whom = f"its own 'to', by way of {', then '.join(names)}" if others else "its own 'to'"
+        tables[first].complain(f"this rule follows {whom}: a connection there would keep itself alive for ever", "follow")
 
 
 def _warn_of_no_effect(table: Table, rule: Rule) -> None:
     """Warn of a rule that cannot choose a pair, whatever ports there are."""
-    if rule.action is Action.CONNECT and not rule.same_client and _only_buses(rule.sources) and _only_buses(rule.destinations):
+    if (
+        rule.action is Action.CONNECT
+        and not (rule.same_client or rule.follows or rule.via or rule.fallback or rule.from_fallback)
+        and _only_buses(rule.sources)
+        and _only_buses(rule.destinations)
+    ):
         text = "both sides are buses, ports of one client: the rule connects nothing unless it says same_client = true"
         table.complain(text, "to", severity=Severity.WARNING)
     sources, destinations = _types(rule.sources), _types(rule.destinations)
-    if sources and destinations and not sources & destinations:
-        text = f"'from' means {', '.join(sorted(sources))}, 'to' means {', '.join(sorted(destinations))}: no pair has both"
+    if sources and destinations and not {flow(kind) for kind in sources} & {flow(kind) for kind in destinations}:
+        origin = "follow" if rule.follows else "from"
+        text = f"'{origin}' means {', '.join(sorted(sources))}, 'to' means {', '.join(sorted(destinations))}: no pair has both"
         table.complain(text, "to", severity=Severity.WARNING)
 
 
@@ -87,7 +214,7 @@ def _only_buses(selectors: Selectors) -> bool:
     return bool(selectors) and all(isinstance(selector, BusSelector) for selector in selectors)
 
 
-def _types(selectors: Selectors) -> frozenset[str]:
+def _types(selectors: Selectors) -> frozenset[PortType]:
     """Give the types of ports that are meant; none where any type is."""
     types = {selector.type if isinstance(selector, PortSelector) else None for selector in selectors}
-    return frozenset() if None in types else frozenset(str(found) for found in types)
+    return frozenset(kind for kind in types if kind is not None) if None not in types else frozenset()

@@ -1,20 +1,31 @@
-"""From the values of `from` and `to` to selectors."""
+"""From the values of `from`, `to` and the other keys that choose ports to selectors."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import NamedTuple
 
+from jackd_router.core.config import Path
 from jackd_router.core.errors import UserError
 from jackd_router.core.graph import PortType
 from jackd_router.core.names import nearest, parse_shown
 from jackd_router.core.patterns import Form, Pattern, references
 from jackd_router.core.reading import TEXT, Table, found
 from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors
-from jackd_router.core.vocabulary import NOT_YET, not_yet
+from jackd_router.core.vocabulary import KNOWN
 
+_TYPES = (PortType.AUDIO, PortType.MIDI, PortType.CV)
 _FORMS = 'a string "client:port", a "/regular expression/", a table, or a list of these'
+
+
+class Side(Enum):
+    """Which ports of a bus a selector may mean."""
+
+    OUTPUTS = auto()
+    INPUTS = auto()
+    EITHER = auto()
 
 
 class Surroundings(NamedTuple):
@@ -25,44 +36,67 @@ class Surroundings(NamedTuple):
     all_read: bool = True
 
 
-def read_selectors(table: Table, key: str, around: Surroundings, groups: frozenset[str] = frozenset()) -> Selectors:
+def read_selectors(
+    table: Table, key: str, around: Surroundings, groups: frozenset[str] = frozenset(), side: Side = Side.EITHER
+) -> Selectors:
     """Give the selectors at this key, in which `groups` may be referred to; what is wrong is noted."""
-    if key not in table.values:
-        table.complain(f"a rule must say '{key}'")
-        return ()
-    value = table.values[key]
-    if isinstance(value, list):
+    return _alternatives(_Reader(table, key, around, groups, side), (key,), table.values.get(key))
+
+
+def read_each(
+    table: Table, key: str, around: Surroundings, groups: frozenset[str] = frozenset(), side: Side = Side.EITHER
+) -> tuple[Selectors, ...]:
+    """Give the entries of a list at this key, each with its alternatives; a selector that is no list is the only entry."""
+    value = table.values.get(key)
+    reader = _Reader(table, key, around, groups, side)
+    if not isinstance(value, list):
+        entries = [_alternatives(reader, (key,), value)]
+    else:
         if not value:
             table.wrong(key, value, f"{_FORMS}, not empty")
-        readers = [_Reader(table, (key, index), around, groups) for index in range(len(value))]
-        selectors = [reader.read(item) for reader, item in zip(readers, value, strict=True)]
+        entries = [_alternatives(reader, (key, index), item) for index, item in enumerate(value)]
+    return tuple(entry for entry in entries if entry)
+
+
+def _alternatives(reader: _Reader, path: Path, value: object) -> Selectors:
+    if isinstance(value, list):
+        if not value:
+            reader.refuse(path, value)
+        selectors = [reader.read((*path, index), item) for index, item in enumerate(value)]
     else:
-        selectors = [_Reader(table, (key,), around, groups).read(value)]
+        selectors = [reader.read(path, value)]
     return tuple(selector for selector in selectors if selector is not None)
 
 
 class _Reader:
-    """Reads one selector, at its place in the table of a rule."""
+    """Reads the selectors at one key in the table of a rule."""
 
-    def __init__(self, table: Table, path: tuple[str | int, ...], around: Surroundings, groups: frozenset[str]) -> None:
+    def __init__(self, table: Table, key: str, around: Surroundings, groups: frozenset[str], side: Side) -> None:
         self._table = table
-        self._path = path
+        self._key = key
         self._around = around
         self._groups = groups
+        self._side = side
+        self._path: Path = (key,)
 
-    def read(self, value: object) -> Selector | None:
-        """Give the selector; None where it is wrong."""
+    def read(self, path: Path, value: object) -> Selector | None:
+        """Give the selector that stands at this path; None where it is wrong."""
+        self._path = path
         match value:
             case str() if value and not value.isprintable():
-                self._table.wrong(str(self._path[0]), value, TEXT, *self._path)
+                self._table.wrong(self._key, value, TEXT, *path)
                 return None
             case str() if value:
                 return self._read_text(value)
             case Mapping():
                 return self._read_table(value)
             case _:
-                self._table.wrong(str(self._path[0]), value, _FORMS, *self._path)
+                self.refuse(path, value)
                 return None
+
+    def refuse(self, path: Path, value: object) -> None:
+        """Note what is no selector."""
+        self._table.wrong(self._key, value, f"{_FORMS}, not empty" if value == [] else _FORMS, *path)
 
     def _read_text(self, text: str) -> PortSelector | None:
         if _is_regex(text):
@@ -77,19 +111,21 @@ class _Reader:
         table = self._table.inner(values, *self._path)
         table.check_keys("selector")
         if not values:
-            table.complain("an empty table means no port; allowed: client, port, alias, exact, type, physical, terminal, bus")
+            table.complain(f"an empty table means no port; allowed: {', '.join(KNOWN['selector'])}")
             return None
         if "bus" in values or "channel" in values:
             return self._read_bus(table)
-        patterns = {key: self._table_pattern(table, key) for key in ("exact", "client", "port", "alias")}
+        patterns = {key: self._table_pattern(table, key) for key in ("exact", "client", "port", "alias", "pretty_name")}
         selector = PortSelector(
             name=patterns["exact"],
             client=patterns["client"],
             port=patterns["port"],
             alias=patterns["alias"],
+            pretty_name=patterns["pretty_name"],
             type=_port_type(table),
             physical=table.flag("physical", default=True) if "physical" in values else None,
             terminal=table.flag("terminal", default=True) if "terminal" in values else None,
+            nth=_positions(table),
         )
         # Only now, so that every mistake in the table is told.
         return None if any(key in values and pattern is None for key, pattern in patterns.items()) else selector
@@ -141,9 +177,10 @@ class _Reader:
             meant = f' (did you mean "{near}"?)' if near else ""
             table.wrong("bus", bus, (", ".join(f'"{name}"' for name in buses if name) or "none, no bus is defined") + meant)
             return
-        channels = buses[bus].outputs if self._path[0] == "from" else buses[bus].inputs
+        known = buses[bus]
+        channels = {Side.OUTPUTS: known.outputs, Side.INPUTS: known.inputs}.get(self._side, known.inputs + known.outputs)
         if channel is not None and channel not in channels:
-            table.wrong("channel", channel, ", ".join(f'"{name}"' for name in channels))
+            table.wrong("channel", channel, ", ".join(f'"{name}"' for name in dict.fromkeys(channels)))
 
 
 def _is_regex(text: str) -> bool:
@@ -155,10 +192,22 @@ def _port_type(table: Table) -> PortType | None:
     match value:
         case None:
             return None
-        case str() if value in (PortType.AUDIO, PortType.MIDI):
+        case str() if value in _TYPES:
             return PortType(value)
-        case str() if value in NOT_YET["port type"]:
-            table.complain(not_yet(f'type = "{value}"'), "type")
         case _:
-            table.wrong("type", value, '"audio", "midi"')
+            near = nearest(value, _TYPES) if isinstance(value, str) else None
+            meant = f' (did you mean "{near}"?)' if near else ""
+            table.wrong("type", value, ", ".join(f'"{kind}"' for kind in _TYPES) + meant)
     return None
+
+
+def _positions(table: Table) -> frozenset[int] | None:
+    """Give what `nth` says: a position, or several."""
+    if "nth" not in table.values:
+        return None
+    value = table.values["nth"]
+    several = value if isinstance(value, list) else [value]
+    right = [number for number in several if isinstance(number, int) and not isinstance(number, bool) and number >= 1]
+    if not several or len(right) != len(several):
+        table.wrong("nth", value, "a position from 1, or a list of positions")
+    return frozenset(right)

@@ -104,6 +104,28 @@ class Table:
         self.wrong(key, value, ", ".join(f'"{word}"' for word in words) + meant)
         return default
 
+    def names(self, key: str) -> list[str]:
+        """Give a list of names; each that is none is noted."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list) or not value:
+            self.wrong(key, value, "a list of names, not empty")
+            return []
+        for index, item in enumerate(value):
+            if not isinstance(item, str) or not item:
+                self.wrong(key, item, "names", key, index)
+        return [item for item in value if isinstance(item, str) and item]
+
+    def knows(self, name: str, known: Iterable[str], kind: str, *path: str | int) -> bool:
+        """Tell whether the name that stands at this path, or is a key here, is a known one; one that is not is noted."""
+        known = list(known)
+        if name in known:
+            return True
+        near = nearest(name, known)
+        meant = f'did you mean "{near}"? ' if near else ""
+        listed = ", ".join(f'"{each}"' for each in known) or "none"
+        self.complain(f"there is no {kind} {found(name)}; {meant}there are: {listed}", *(path or (name,)), of_key=not path)
+        return False
+
     def table(self, key: str) -> Table:
         """Give the table at this key, an empty one when it is not there."""
         value = self.values.get(key, {})

@@ -27,14 +27,18 @@ class PortSelector:
     client: Pattern | None = None
     port: Pattern | None = None
     alias: Pattern | None = None
+    pretty_name: Pattern | None = None
     type: PortType | None = None
     physical: bool | None = None
     terminal: bool | None = None
+    nth: frozenset[int] | None = None
+    """Positions, from 1, among the ports that match the rest; who keeps all ports (membership) looks at these."""
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
         """The patterns that are given; groups are numbered through them in this order."""
-        return tuple(pattern for pattern in (self.name, self.client, self.port, self.alias) if pattern is not None)
+        given = (self.name, self.client, self.port, self.alias, self.pretty_name)
+        return tuple(pattern for pattern in given if pattern is not None)
 
     @property
     def provides(self) -> frozenset[str]:
@@ -49,8 +53,9 @@ class PortSelector:
 
     def filled(self, groups: Groups) -> PortSelector:
         """Give the selector with the groups filled in."""
-        name, client, port, alias = (p and p.filled(groups) for p in (self.name, self.client, self.port, self.alias))
-        return replace(self, name=name, client=client, port=port, alias=alias)
+        given = (self.name, self.client, self.port, self.alias, self.pretty_name)
+        name, client, port, alias, pretty_name = (pattern and pattern.filled(groups) for pattern in given)
+        return replace(self, name=name, client=client, port=port, alias=alias, pretty_name=pretty_name)
 
     def beginning(self) -> Beginning:
         """Give what to find the selector by."""
@@ -63,6 +68,8 @@ class PortSelector:
 
     def groups(self, port: Port, name: str) -> Groups | None:
         """Give what the groups catch when the port goes by this name, one of its own; None where it does not match."""
+        if not self._has_properties(port):
+            return None
         client, _, short_name = name.partition(":")
         numbered: tuple[str, ...] = ()
         named: dict[str, str] = {}
@@ -80,13 +87,17 @@ class PortSelector:
                 return None
             numbered += caught[0]
             named |= caught[1]
-        if not self._has_properties(port):
-            return None
+        if self.pretty_name is not None:
+            caught = None if port.pretty_name is None else self.pretty_name.catch(port.pretty_name)
+            if caught is None:
+                return None
+            numbered += caught[0]
+            named |= caught[1]
         return named | {str(number): text for number, text in enumerate(numbered, 1)} if numbered else _NO_GROUPS
 
     def _has_properties(self, port: Port) -> bool:
         return (
-            (self.type is None or self.type is flow(port.type))
+            (self.type is None or self.type is port.type)
             and (self.physical is None or self.physical is port.is_physical)
             and (self.terminal is None or self.terminal is port.is_terminal)
         )
@@ -130,6 +141,11 @@ class BusSelector:
             if self.channel in (None, channel)
         )
         object.__setattr__(self, "_names", frozenset(names))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The full names of the ports, our client called as the configuration calls it."""
+        return self._names
 
     @property
     def provides(self) -> frozenset[str]:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 KNOWN: dict[str, tuple[str, ...]] = {
-    "file": ("server", "client", "daemon", "policy", "rule", "bus"),
+    "file": ("server", "client", "daemon", "policy", "rule", "bus", "profile"),
     "server": ("name", "library"),
     "client": ("name",),
     "daemon": ("watch",),
-    "policy": ("unmatched", "manual"),
-    "rule": ("name", "action", "from", "to", "pair", "priority", "enabled", "manual", "same_client"),
-    "bus": ("name", "type", "channels", "outputs", "gain", "channel_gains", "mute", "matrix", "fade_ms"),
-    "selector": ("client", "port", "alias", "exact", "type", "physical", "terminal", "bus", "channel"),
-}
-
-CONNECT_ONLY = ("pair", "manual", "same_client")
-"""Keys of a rule that mean nothing with `forbid` and `leave`."""
-
-NOT_YET: dict[str, tuple[str, ...]] = {
-    "file": ("profile",),
-    "server": ("system",),
-    "policy": ("feedback",),
+    "policy": ("unmatched", "manual", "feedback"),
     "rule": (
+        "name",
+        "action",
+        "from",
+        "to",
+        "pair",
         "complete",
         "exclusive",
         "fallback",
@@ -29,15 +22,51 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "via",
         "when",
         "profiles",
+        "priority",
+        "enabled",
+        "manual",
         "allow_feedback",
+        "same_client",
     ),
+    "when": ("present", "absent"),
+    "bus": ("name", "type", "channels", "outputs", "gain", "channel_gains", "mute", "matrix", "fade_ms"),
+    "profile": ("name", "description", "bus"),
+    "bus of a profile": ("gain", "mute"),
+    "selector": (
+        "client",
+        "port",
+        "alias",
+        "pretty_name",
+        "exact",
+        "type",
+        "physical",
+        "terminal",
+        "nth",
+        "bus",
+        "channel",
+    ),
+}
+
+CONNECT_ONLY = (
+    "pair",
+    "complete",
+    "exclusive",
+    "fallback",
+    "from_fallback",
+    "follow",
+    "via",
+    "manual",
+    "allow_feedback",
+    "same_client",
+)
+"""Keys of a rule that mean nothing with `forbid` and `leave`."""
+
+NOT_YET: dict[str, tuple[str, ...]] = {
+    "server": ("system",),
     "bus": ("midi_channels",),
-    "selector": ("pretty_name", "nth"),
     # Values of keys that are known.
     "library": ("pipewire",),
-    "pair": ("name", "table"),
     "bus type": ("midi",),
-    "port type": ("cv",),
 }
 """What the language has and this program does not: refused by name, for a key that is ignored would widen a rule."""
 
