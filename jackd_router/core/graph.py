@@ -89,6 +89,14 @@ class Graph:
         self.connections: set[Connection] = set()
         self._by_port: dict[PortName, set[Connection]] = {}
 
+    def copy(self) -> Graph:
+        """Give a graph of its own with the same ports and connections."""
+        other = Graph()
+        other.ports = dict(self.ports)
+        other.connections = set(self.connections)
+        other._by_port = {name: set(connections) for name, connections in self._by_port.items()}
+        return other
+
     def add_port(self, port: Port) -> None:
         """Add the port, or replace what was known under its name; its connections stay."""
         self.ports[port.name] = port

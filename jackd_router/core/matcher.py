@@ -1,22 +1,28 @@
 """The matcher: which pairs the rules want, forbid or leave alone, kept up to date event by event.
 
-Invariant: after any history of ports and switched rules it answers as one that was built anew from what there is now.
-Forbidden and left pairs are never listed, only looked up; so `*` to `*` costs nothing over thousands of ports.
+Invariant: after any history of ports, connections and switched rules it answers as one that was built anew from what
+there is now. Forbidden and left pairs are never listed, only looked up; so `*` to `*` costs nothing over thousands of ports.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple
 
-from jackd_router.core.config import Action, Config, Rule
+from jackd_router.core.chain import NO_CHAIN, Chain, Hop, chain_of
+from jackd_router.core.choices import Choice, Choices, Group
+from jackd_router.core.config import DEFAULT_PROFILE, Action, Config, Exclusive, Rule
 from jackd_router.core.errors import NoSuchRule
-from jackd_router.core.graph import Connection, Port, PortName
-from jackd_router.core.membership import Cell, Member, Membership
+from jackd_router.core.follow import Follows, Partner
+from jackd_router.core.graph import Connection, Graph, Port, PortName, PortType
+from jackd_router.core.membership import Member, Membership, Part, Place, Role
 from jackd_router.core.names import nearest
-from jackd_router.core.pairing import Pairs, pair
-from jackd_router.core.selectors import flow
+from jackd_router.core.pairing import Pairs, is_complete, pair
+from jackd_router.core.selectors import PortSelector, flow
 
 
 class Verdict(StrEnum):
@@ -25,86 +31,167 @@ class Verdict(StrEnum):
     WANTED = "wanted"
     FORBIDDEN = "forbidden"
     LEFT = "left"
+    BYPASSED = "bypassed"  # a client of `via` stands in between
+    WITHHELD = "withheld"  # of a rule that wants all its pairs or none, and cannot have all
     UNSPOKEN = "unspoken"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict, and the rule that gave it."""
+    """The verdict, and the rule that gave it. `blocker`: the pair because of which the others are withheld."""
 
     verdict: Verdict
     rule: Rule | None = None
+    blocker: Connection | None = None
 
 
 UNSPOKEN = Decision(Verdict.UNSPOKEN)
+_VERDICTS = {Action.CONNECT: Verdict.WANTED, Action.FORBID: Verdict.FORBIDDEN, Action.LEAVE: Verdict.LEFT}
 
 
-class Role(StrEnum):
-    """How a rule whose selectors cover a pair stands to it."""
+class Cell(NamedTuple):
+    """The smallest unit of pairing: a part of a rule, a hop of its chain, one source client and one destination client."""
 
-    SPEAKS = "speaks"
-    DISABLED = "disabled"
-    SAME_CLIENT = "same-client"
-    NOT_PAIRED = "not-paired"
+    part: Part
+    source: Place
+    destination: Place
+    source_client: str
+    destination_client: str
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """A rule whose selectors cover a pair; `instead` holds what it pairs the two ports with."""
-
-    rule: Rule
-    role: Role
-    instead: tuple[Connection, ...] = ()
+_Chosen = dict[Connection, Choice]
 
 
 class Matcher:
     """All ports against all rules. Ports are added and removed at once; pairs are made when somebody asks."""
 
-    def __init__(self, config: Config, *, client_name: str) -> None:
+    def __init__(
+        self, config: Config, *, client_name: str, graph: Graph | None = None, profile: str = DEFAULT_PROFILE.name
+    ) -> None:
+        """Take the rules, the name of our client, and the graph whose connections rules may follow."""
         # The deciding order; sorted() keeps ties in file order. From here on a rule is known by its rank.
         self.rules: tuple[Rule, ...] = tuple(sorted(config.rules, key=lambda rule: -rule.priority))
+        self.profile = profile
+        self._client_name, self._graph = client_name, graph or Graph()
+        self._names = {client_name: config.client_name, config.client_name: client_name}
         self._ranks = {rule.name: rank for rank, rule in enumerate(self.rules)}
         self._enabled = [rule.enabled for rule in self.rules]
-        self._names = {client_name: config.client_name, config.client_name: client_name}
-        self._membership = Membership(self.rules)
-        self._cells: tuple[dict[Cell, Pairs], ...] = tuple({} for _ in self.rules)
-        self._choosers: dict[Connection, dict[int, bool]] = {}
-        self._chosen_at: dict[PortName, set[Connection]] = {}
-        self._stale: set[Cell] = set()
-        self._changed: set[Connection] = set()
+        self.choices = Choices()
+        """What rules choose, as far as it is settled; read by explanations only."""
+        self._follows = Follows({rank: rule for rank, rule in enumerate(self.rules) if rule.follows}, self.choices)
+        self._chains: dict[Part, Chain] = {}
+        self._cells: dict[Cell, _Chosen] = {}
+        self._cells_of: dict[Part, dict[tuple[Place, str], set[Cell]]] = {}
+        self._stale: dict[Part, set[tuple[Place, str]]] = {}
+        self._active: list[bool] = [False] * len(self.rules)
+        self._cv_is_named = False
+        self.membership = Membership(self.rules, self)
+        for rank in range(len(self.rules)):
+            self._active[rank] = self._is_active(rank)
+        self._look_for_cv()
+
+    # ---- what changes
 
     def add_port(self, port: Port) -> None:
         """Add the port, or replace what was known under its name."""
-        known = self._membership.members.get(port.name)
+        known = self.membership.members.get(port.name)
         if known is not None:
-            if replace(known.port, registration=port.registration) == port:
+            if known.port == port or replace(known.port, registration=port.registration) == port:
                 known.port = port
                 return
             self.remove_port(port.name)
-        self._membership.add(port, self._seen(port))
-        self._touch(port.name)
+        self.membership.add(port, self._seen(port))
+        # A rule that forbids may decide otherwise about pairs that are chosen already.
+        self.choices.touch(self.choices.at(port.name))
 
     def remove_port(self, name: PortName) -> None:
         """Remove the port, if it is there."""
-        if name in self._membership.members:
-            self._touch(name)
-            self._membership.remove(name)
+        if name in self.membership.members:
+            self.choices.touch(self.choices.at(name))
+            self.membership.remove(name)
+
+    def connection_changed(self, connection: Connection) -> None:
+        """Note that a connection of the graph came or went: there may be rules that follow it."""
+        self._follows.fed(connection.destination)
 
     def set_rule_enabled(self, name: str, enabled: bool) -> None:
         """Switch a rule on or off: one that is off says nothing."""
         rank = self._rank(name)
-        if self._enabled[rank] == enabled:
-            return
         self._enabled[rank] = enabled
+        self._refresh(rank)
+        self._look_for_cv()
+
+    def set_profile(self, name: str) -> None:
+        """Make another profile the active one."""
+        self.profile = name
+        for rank in range(len(self.rules)):
+            self._refresh(rank)
+        self._look_for_cv()
+
+    def part_changed(self, part: Part, place: Place, client: str) -> None:
+        """Note that a port came to or left a place of a rule (called by the membership)."""
+        rule = self.rules[part.rank]
+        if rule.action is not Action.CONNECT:
+            return
+        self._stale.setdefault(part, set()).add((place, client))
+        if rule.complete or (rule.from_fallback and place.role is Role.SOURCE):
+            # What is complete, and which entry of `from_fallback` counts, is seen over all parts.
+            for other in self.membership.parts[part.rank].values():
+                self._stale.setdefault(other, set()).add((place, client))
+
+    def condition_changed(self, rank: int) -> None:
+        """Note that `when` of a rule may hold now, or not any more (called by the membership)."""
+        self._refresh(rank)
+
+    def _is_active(self, rank: int) -> bool:
+        return self._enabled[rank] and self.is_in_profile(self.rules[rank]) and self.membership.holds(rank)
+
+    def _refresh(self, rank: int) -> None:
+        active = self._is_active(rank)
+        if active is self._active[rank]:
+            return
+        self._active[rank] = active
         if self.rules[rank].action is Action.CONNECT:
-            self._stale.update(self._membership.cells_of_rule(rank))
+            for part in self.membership.parts[rank].values():
+                self._stale.setdefault(part, set())
         else:
             self._settle()
-            self._changed.update(filter(lambda connection: self._covers(rank, connection), self._choosers))
+            self.choices.touch([connection for connection in self.choices if self._covers(rank, connection)])
+
+    def _look_for_cv(self) -> None:
+        """Let CV be a type of its own while a rule that is switched on, in this profile, names it."""
+        named = any(
+            isinstance(selector, PortSelector) and selector.type is PortType.CV
+            for rank, rule in enumerate(self.rules)
+            if self._enabled[rank] and self.is_in_profile(rule)
+            for selector in rule.selectors
+        )
+        if named is self._cv_is_named:
+            return
+        self._cv_is_named = named
+        for name in [name for name, member in self.membership.members.items() if member.port.type is PortType.CV]:
+            port = self.membership.members[name].port
+            self.remove_port(name)
+            self.add_port(port)
+
+    # ---- what can be asked
 
     def is_enabled(self, name: str) -> bool:
         """Whether the rule is switched on."""
         return self._enabled[self._rank(name)]
+
+    def is_active(self, rule: Rule) -> bool:
+        """Whether the rule is switched on, of the active profile, and its `when` holds."""
+        return self._active[self.rank(rule)]
+
+    @property
+    def has_exclusive(self) -> bool:
+        """Whether an active rule has ports for its connections alone."""
+        return any(active and rule.exclusive for active, rule in zip(self._active, self.rules, strict=True))
+
+    def is_in_profile(self, rule: Rule) -> bool:
+        """Whether the rule counts in the active profile."""
+        return rule.profiles is None or self.profile in rule.profiles
 
     def take_changed(self) -> set[Connection]:
         """Give the pairs that are or were chosen by a connect rule and may be decided otherwise since the last call.
@@ -113,69 +200,119 @@ class Matcher:
         when a rule was switched or the aliases of a port have changed.
         """
         self._settle()
-        changed, self._changed = self._changed, set()
-        return changed
+        return self.choices.take_changed()
 
     def decide(self, connection: Connection) -> Decision:
         """Give what the first rule that speaks of the pair says."""
         self._settle()
-        chooser = min(self._choosers.get(connection, ()), default=None)
+        return self._decide(connection)
+
+    def _decide(self, connection: Connection) -> Decision:
+        choices = self.choices.of(connection)
+        chooser = min(choices, default=None)
         denier = self._first_denier(connection, len(self.rules) if chooser is None else chooser)
         if denier is not None:
-            return Decision(_verdict(self.rules[denier].action), self.rules[denier])
-        return UNSPOKEN if chooser is None else Decision(Verdict.WANTED, self.rules[chooser])
+            return Decision(_VERDICTS[self.rules[denier].action], self.rules[denier])
+        if chooser is None:
+            return UNSPOKEN
+        rule, choice = self.rules[chooser], choices[chooser]
+        if choice.is_bypassed:
+            return Decision(Verdict.BYPASSED, rule)
+        blocker = None if choice.group is None else self._blocker(choice.group, chooser)
+        return Decision(Verdict.WANTED, rule) if blocker is None else Decision(Verdict.WITHHELD, rule, blocker)
+
+    def _blocker(self, group: Group, rank: int) -> Connection | None:
+        """Give the first pair of a group that an earlier rule keeps from being made."""
+        for connection in sorted(self.choices.group(group)):
+            choices = self.choices.of(connection)
+            chooser = min(choices)
+            denied = self._first_denier(connection, chooser) is not None
+            # An earlier rule may want the pair, too: that is as good. It is asked for its own group only, so this ends.
+            if denied or (chooser < rank and self._decide(connection).verdict is not Verdict.WANTED):
+                return connection
+        return None
 
     def wanted(self) -> dict[Connection, Rule]:
         """Give every wanted pair with the rule that decided so."""
         self._settle()
-        decisions = {connection: self.decide(connection) for connection in self._choosers}
+        decisions = {connection: self._decide(connection) for connection in self.choices}
         return {
             connection: decision.rule
             for connection, decision in decisions.items()
             if decision.rule is not None and decision.verdict is Verdict.WANTED
         }
 
+    def together(self, connection: Connection) -> frozenset[Connection]:
+        """Give the pairs that are made with this wanted one, or not at all."""
+        self._settle()
+        choices = self.choices.of(connection)
+        group = choices[min(choices)].group if choices else None
+        return frozenset() if group is None else frozenset(self.choices.group(group)) - {connection}
+
+    def is_exclusive(self, connection: Connection, port: PortName) -> bool:
+        """Tell whether the rule that wants the pair has this port of it for its connections alone."""
+        decision = self.decide(connection)
+        if decision.verdict is not Verdict.WANTED or decision.rule is None:
+            return False
+        side = Exclusive.FROM if port == connection.source else Exclusive.TO
+        return decision.rule.exclusive in (side, Exclusive.BOTH)
+
     def is_fan_out(self, connection: Connection) -> bool:
         """Whether every rule that chose the pair did so only as the rest of a fan-out."""
         self._settle()
-        rests = self._choosers.get(connection, {})
-        return bool(rests) and all(rests.values())
+        choices = self.choices.of(connection)
+        return bool(choices) and all(choice.is_rest for choice in choices.values())
 
     def chosen_by(self, rule_name: str) -> frozenset[Connection]:
-        """Give the pairs that a rule chooses, whoever decides them."""
+        """Give the pairs that a rule chooses to connect, whoever decides them."""
         self._settle()
-        return frozenset[Connection]().union(*self._cells[self._rank(rule_name)].values())
+        rank = self._rank(rule_name)
+        if self.rules[rank].follows:
+            return self._follows.chosen_by(rank)
+        cells = (cell for part in self.membership.parts[rank].values() for cell in self._all_cells_of(part))
+        return frozenset(pair for cell in cells for pair, choice in self._cells[cell].items() if not choice.is_bypassed)
+
+    def finds_partners(self, rule_name: str) -> bool:
+        """Tell whether a rule pairs anything now, be it that nothing feeds what it follows."""
+        self._settle()
+        parts = self.membership.parts[self._rank(rule_name)].values()
+        return any(self._cells_of.get(part) for part in parts)
 
     def chosen_at(self, port: PortName) -> frozenset[Connection]:
         """Give the pairs of a port that some rule chooses."""
         self._settle()
-        return frozenset(self._chosen_at.get(port, ()))
+        return frozenset(self.choices.at(port))
 
     def ports_matched(self, rule_name: str) -> int:
         """Give how many ports the selectors of a rule match now."""
-        return self._membership.matched(self._rank(rule_name))
+        return self.membership.matched(self._rank(rule_name))
 
-    def speakers(self, connection: Connection) -> tuple[Speaker, ...]:
-        """Give every rule whose selectors cover the pair, in deciding order."""
+    def circles(self) -> frozenset[tuple[str, PortName, PortName]]:
+        """Give (rule, followed port, partner) for each partner that is left out as it would close a circle."""
         self._settle()
-        ends = self._ends(connection)
-        if ends is None:
-            return ()
-        ranks = sorted(rank for rank in ends[0].keys if self._membership.covers(rank, *ends))
-        return tuple(self._speaker(rank, connection) for rank in ranks)
+        return frozenset((self.rules[each.rank].name, each.followed, each.partner) for each in self._follows.left_out)
 
-    def _speaker(self, rank: int, connection: Connection) -> Speaker:
-        rule = self.rules[rank]
-        if not self._enabled[rank]:
-            return Speaker(rule, Role.DISABLED)
-        if rule.action is not Action.CONNECT or rank in self._choosers.get(connection, ()):
-            return Speaker(rule, Role.SPEAKS)
-        clients = _clients(connection)
-        if len(clients) == 1 and not rule.same_client:
-            return Speaker(rule, Role.SAME_CLIENT)
-        around = self.chosen_at(connection.source) | self.chosen_at(connection.destination)
-        instead = (other for other in around if rank in self._choosers[other])
-        return Speaker(rule, Role.NOT_PAIRED, tuple(sorted(other for other in instead if clients == _clients(other))))
+    def via_passages(self) -> Iterator[tuple[PortName, PortName]]:
+        """Give (input, output) of each client that an active rule leads sound through."""
+        self._settle()
+        for part, chain in self._chains.items():
+            if part.type is PortType.AUDIO:
+                for number in {hop.destination.number for hop in chain.hops if hop.destination.role is Role.VIA_IN}:
+                    for client in part.clients(Place(Role.VIA_IN, number)):
+                        outputs = part.ports(Place(Role.VIA_OUT, number), client)
+                        yield from itertools.product(part.ports(Place(Role.VIA_IN, number), client), outputs)
+
+    def chain(self, part: Part) -> Chain:
+        """Give the chain of a part of a rule as it is settled."""
+        return self._chains.get(part, NO_CHAIN)
+
+    def followed(self, connection: Connection, rank: int) -> frozenset[PortName]:
+        """Give the followed ports because of which a rule chooses the pair."""
+        return self._follows.reasons(connection, rank)
+
+    def rank(self, rule: Rule) -> int:
+        """Give the place of a rule in the deciding order."""
+        return self._ranks[rule.name]
 
     def _rank(self, rule_name: str) -> int:
         if rule_name not in self._ranks:
@@ -184,90 +321,174 @@ class Matcher:
         return self._ranks[rule_name]
 
     def _seen(self, port: Port) -> Port:
-        """Give the port as selectors see it: our client goes by its configured name, whoever else has that goes by ours."""
+        """Give the port as selectors see it.
+
+        Our client goes by its configured name, whoever else has that goes by ours; CV is audio while no rule names it.
+        """
+        if port.type is PortType.CV and not self._cv_is_named:
+            port = replace(port, type=PortType.AUDIO)
         name = self._names.get(port.client, port.client)
         return port if name == port.client else replace(port, name=PortName(f"{name}:{port.short_name}"))
 
-    def _touch(self, name: PortName) -> None:
-        """Note what the coming or going of a port may change."""
-        self._stale.update(self._membership.cells_of_port(name))
-        # A rule that forbids may decide otherwise about pairs that stay chosen.
-        self._changed |= self._chosen_at.get(name, set())
+    @contextmanager
+    def imagined(self, ports: Iterable[Port]) -> Iterator[None]:
+        """Have these ports, which are not there, as if they were, for a question."""
+        ports = [port for port in ports if port.name not in self.membership.members]
+        for port in ports:
+            self.add_port(port)
+        try:
+            yield
+        finally:
+            for port in ports:
+                self.remove_port(port.name)
+
+    @contextmanager
+    def imagined_graph(self, graph: Graph) -> Iterator[None]:
+        """Follow the connections of another graph for a while; its changes are told as those of the real one."""
+        before, self._graph = self._graph, graph
+        self._follows.look_again()
+        try:
+            yield
+        finally:
+            self._graph = before
+            self._follows.look_again()
+
+    # ---- pairing
 
     def _settle(self) -> None:
         """Pair anew what is stale."""
         while self._stale:
-            self._pair(self._stale.pop())
+            stale, self._stale = self._stale, {}
+            before: dict[Cell, _Chosen] = {}
+            for part, touched in stale.items():
+                for cell, chain in self._cells_to_pair(part, touched).items():
+                    before[cell] = self._cells.get(cell, {})
+                    self._set_cell(cell, self._paired(cell, chain))
+            # What moves from one cell to another is dropped here and chosen there: all drops come first.
+            for cell, old in before.items():
+                self._drop(cell, old.keys() - self._cells.get(cell, {}).keys())
+            for cell in before:
+                self._choose(cell)
+        self._follows.settle(self._graph.connections_of)
 
-    def _pair(self, cell: Cell) -> None:
-        part, rank = cell.part, cell.part.rank
-        old = self._cells[rank].pop(cell, {})
-        new: Pairs = {}
-        if self._enabled[rank] and (cell.source_client != cell.destination_client or self.rules[rank].same_client):
-            sources = self._membership.in_order(self._membership.sources, part, cell.source_client)
-            destinations = self._membership.in_order(self._membership.destinations, part, cell.destination_client)
-            new = pair(sources, destinations, self.rules[rank].pair) if sources and destinations else {}
-        if new:
-            self._cells[rank][cell] = new
-        for connection in old.keys() - new.keys():
-            self._drop(connection, rank)
-        for connection, is_rest in new.items():
-            if old.get(connection) is not is_rest:
-                self._choose(connection, rank, is_rest)
+    def _cells_to_pair(self, part: Part, touched: set[tuple[Place, str]]) -> dict[Cell, Chain]:
+        """Give the cells that may be other ones than before: those that there were and those that there are now."""
+        rule = self.rules[part.rank]
+        parts = self.membership.parts[part.rank]
+        is_there = parts.get((part.type, part.key)) is part
+        active = is_there and self._active[part.rank]
+        chain = chain_of(rule, part, parts.values(), self._client_name) if active else NO_CHAIN
+        everything = chain != self._chains.get(part, NO_CHAIN)
+        if chain is NO_CHAIN:
+            self._chains.pop(part, None)
+        else:
+            self._chains[part] = chain
+        if everything:
+            cells = self._all_cells_of(part)
+            for hop in chain.hops:
+                cells |= _cells(part, hop, chain.clients(part, hop.source), chain.clients(part, hop.destination))
+        else:
+            known = self._cells_of.get(part, {})
+            cells = set().union(*(known.get(each, ()) for each in touched))
+            for place, client in touched:
+                for hop in chain.hops:
+                    if place == hop.source:
+                        cells |= _cells(part, hop, (client,), chain.clients(part, hop.destination))
+                    elif place == hop.destination:
+                        cells |= _cells(part, hop, chain.clients(part, hop.source), (client,))
+        return dict.fromkeys(cells, chain)
 
-    def _choose(self, connection: Connection, rank: int, is_rest: bool) -> None:
-        self._choosers.setdefault(connection, {})[rank] = is_rest
-        for end in connection:
-            self._chosen_at.setdefault(end, set()).add(connection)
-        self._changed.add(connection)
+    def _all_cells_of(self, part: Part) -> set[Cell]:
+        return set().union(*self._cells_of.get(part, {}).values())
 
-    def _drop(self, connection: Connection, rank: int) -> None:
-        choosers = self._choosers[connection]
-        del choosers[rank]
-        self._changed.add(connection)
-        if choosers:
-            return
-        del self._choosers[connection]
-        for end in connection:
-            self._chosen_at[end].discard(connection)
-            if not self._chosen_at[end]:
-                del self._chosen_at[end]
+    def _paired(self, cell: Cell, chain: Chain) -> _Chosen:
+        """Give what a rule chooses between two clients."""
+        part, rule = cell.part, self.rules[cell.part.rank]
+        hop = next((hop for hop in chain.hops if hop[:2] == (cell.source, cell.destination)), None)
+        if hop is None or (cell.source_client == cell.destination_client and not (rule.same_client or rule.follows)):
+            return {}
+        pairs = self._pairs(part, chain, cell)
+        if not pairs:
+            return {}
+        if not rule.complete:
+            return {pair: Choice(is_rest, hop.is_bypassed) for pair, is_rest in pairs.items()}
+        if not self._is_complete(cell):
+            return {}
+        group = (part.rank, part.type, (cell.source, cell.destination), cell.source_client, cell.destination_client)
+        return {pair: Choice(False, hop.is_bypassed, None if hop.is_bypassed else group) for pair in pairs}
 
-    def _ends(self, connection: Connection) -> tuple[Member, Member] | None:
+    def _pairs(self, part: Part, chain: Chain, cell: Cell) -> Pairs:
+        sources = chain.ports(part, cell.source, cell.source_client)
+        destinations = chain.ports(part, cell.destination, cell.destination_client)
+        return pair(sources, destinations, self.rules[part.rank].pair) if sources and destinations else {}
+
+    def _is_complete(self, cell: Cell) -> bool:
+        """Tell whether every source of one client has its destination at the other, over all keys."""
+        rule = self.rules[cell.part.rank]
+        for part in self.membership.parts[cell.part.rank].values():
+            sources = part.ports(cell.source, cell.source_client)
+            if part.type is cell.part.type and sources:
+                destinations = part.ports(cell.destination, cell.destination_client)
+                if not is_complete(sources, destinations, rule.pair):
+                    return False
+        return True
+
+    def _set_cell(self, cell: Cell, chosen: _Chosen) -> None:
+        ends = ((cell.source, cell.source_client), (cell.destination, cell.destination_client))
+        if chosen:
+            self._cells[cell] = chosen
+            index = self._cells_of.setdefault(cell.part, {})
+            for end in ends:
+                index.setdefault(end, set()).add(cell)
+        elif self._cells.pop(cell, None) is not None:
+            index = self._cells_of[cell.part]
+            for end in ends:
+                index[end].discard(cell)
+                if not index[end]:
+                    del index[end]
+            if not index:
+                del self._cells_of[cell.part]
+
+    def _drop(self, cell: Cell, pairs: Iterable[Connection]) -> None:
+        rank = cell.part.rank
+        for connection in pairs:
+            if self.rules[rank].follows:
+                self._follows.remove(Partner(rank, *connection))
+            else:
+                self.choices.drop(connection, rank)
+
+    def _choose(self, cell: Cell) -> None:
+        rank = cell.part.rank
+        for connection, choice in self._cells.get(cell, {}).items():
+            if self.rules[rank].follows:
+                self._follows.add(Partner(rank, *connection))
+            else:
+                self.choices.choose(connection, rank, choice)
+
+    # ---- looking up
+
+    def ends(self, connection: Connection) -> tuple[Member, Member] | None:
         """Give both ends; None where they are not an output and an input of the same type."""
-        source = self._membership.members.get(connection.source)
-        destination = self._membership.members.get(connection.destination)
+        source = self.membership.members.get(connection.source)
+        destination = self.membership.members.get(connection.destination)
         if source is None or destination is None or not source.port.is_source or destination.port.is_source:
             return None
         return (source, destination) if flow(source.port.type) is flow(destination.port.type) else None
 
     def _covers(self, rank: int, connection: Connection) -> bool:
-        ends = self._ends(connection)
-        return ends is not None and self._membership.covers(rank, *ends)
+        ends = self.ends(connection)
+        return ends is not None and self.membership.covers(rank, *ends)
 
     def _first_denier(self, connection: Connection, before: int) -> int | None:
-        """Give the first enabled rule that forbids or leaves the pair, if its rank is lower than `before`."""
-        ends = self._ends(connection)
+        """Give the first active rule that forbids or leaves the pair, if its rank is lower than `before`."""
+        ends = self.ends(connection)
         if ends is None:
             return None
         fewer = min((end.keys for end in ends), key=len)
-        ranks = (
-            rank for rank in fewer if rank < before and self._enabled[rank] and self.rules[rank].action is not Action.CONNECT
-        )
-        return min((rank for rank in ranks if self._membership.covers(rank, *ends)), default=None)
+        ranks = (rank for rank in fewer if rank < before and self._active[rank] and self.rules[rank].action is not Action.CONNECT)
+        return min((rank for rank in ranks if self.membership.covers(rank, *ends)), default=None)
 
 
-def _clients(connection: Connection) -> set[str]:
-    return {end.partition(":")[0] for end in connection}
-
-
-def _verdict(action: Action) -> Verdict:
-    match action:
-        case Action.CONNECT:
-            return Verdict.WANTED
-        case Action.FORBID:
-            return Verdict.FORBIDDEN
-        case Action.LEAVE:
-            return Verdict.LEFT
-        case _:
-            assert_never(action)
+def _cells(part: Part, hop: Hop, sources: Iterable[str], destinations: Iterable[str]) -> set[Cell]:
+    destinations = tuple(destinations)
+    return {Cell(part, hop.source, hop.destination, source, destination) for source in sources for destination in destinations}

@@ -1,208 +1,359 @@
-"""Membership: which rules each port belongs to, kept up to date port by port.
+"""Membership: which rules each port belongs to, and in which place of the rule, kept up to date port by port.
 
-A port belongs to a rule on one side only: as a source or as a destination, by its direction. Where `to` refers to groups
-of `from`, the rule falls apart into one part for each key, that is for each combination of what those groups caught.
+Where a rule refers to groups of `from`, it falls apart into one part for each key, that is for each combination of what
+those groups caught. Whoever keeps the pairs is told of each part in which something came or went (`Listener`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from enum import IntEnum
+from typing import NamedTuple, Protocol
 
 from jackd_router.core.config import Action, Rule
 from jackd_router.core.graph import Port, PortName, PortType
 from jackd_router.core.names import NaturalKey, natural_key
+from jackd_router.core.patterns import Groups
+from jackd_router.core.positions import Positions
 from jackd_router.core.selector_index import SelectorIndex, client_names
-from jackd_router.core.selectors import Selectors, flow, match
+from jackd_router.core.selectors import PortSelector, Selectors, flow, match
 
 Key = tuple[str, ...]
-"""What the groups that `to` refers to caught, in the order of their names; empty where it refers to none."""
+"""What the groups that a rule refers to caught, in the order of their names; empty where it refers to none."""
+NO_KEY: Key = ()
 
 
-class Part(NamedTuple):
-    """What can be paired with each other: ports of one rule (by its rank), one type and one key."""
+class Role(IntEnum):
+    """What ports can be to a rule."""
+
+    SOURCE = 0  # of `from` (or `follow`), then of each entry of `from_fallback`
+    DESTINATION = 1  # of `to`, then of each entry of `fallback`
+    VIA_IN = 2  # inputs of each member of `via`
+    VIA_OUT = 3  # ... and its outputs
+    PRESENT = 4  # of each entry of `when.present`
+    ABSENT = 5  # ... and of `when.absent`
+
+
+class Place(NamedTuple):
+    """One role, and the number of the entry that gives it."""
+
+    role: Role
+    number: int = 0
+
+
+FROM, TO = Place(Role.SOURCE), Place(Role.DESTINATION)
+
+
+@dataclass(eq=False, slots=True)
+class Part:
+    """What can be paired with each other: ports of one rule (by its rank), one type and one key; by place and client."""
 
     rank: int
     type: PortType
     key: Key
+    places: dict[Place, dict[str, list[PortName]]] = field(default_factory=dict)
+    """The ports in natural order: kept so, as every port that comes is paired anew."""
+
+    def ports(self, place: Place, client: str) -> Sequence[PortName]:
+        """Give the ports of one client in one place, in natural order."""
+        return self.places.get(place, {}).get(client, ())
+
+    def clients(self, place: Place) -> Iterable[str]:
+        """Give the clients that have a port in this place."""
+        return self.places.get(place, ())
 
 
-class Cell(NamedTuple):
-    """The smallest unit of pairing: a part of a rule, one source client and one destination client."""
+@dataclass(eq=False, slots=True)
+class Asker:
+    """Selectors that ask for ports, for one place of a rule. `key` is None where what they catch makes the key."""
 
-    part: Part
-    source_client: str
-    destination_client: str
+    rank: int
+    place: Place
+    selectors: Selectors
+    key: Key | None
 
 
 @dataclass(slots=True)
 class Member:
-    """A port with the rules that it belongs to, and its keys in each."""
+    """A port with the rules that it belongs to: where, and its keys as a source or destination of each."""
 
     port: Port
     seen: Port
     order: NaturalKey
+    spots: dict[Asker, Part | None] = field(default_factory=dict)
+    """Where it joined; conditions have no part."""
+    ranks: dict[int, int] = field(default_factory=dict)
+    """In how many places of each rule it is."""
     keys: dict[int, set[Key]] = field(default_factory=dict)
 
-    def parts(self) -> Iterable[Part]:
-        """Give the parts that the port belongs to."""
-        kind = flow(self.port.type)
-        return (Part(rank, kind, key) for rank, keys in self.keys.items() for key in keys)
 
+class Listener(Protocol):
+    """Who keeps the pairs."""
 
-Side = dict[Part, dict[str, list[PortName]]]
-"""Of each part the ports of each client, in natural order: kept so, as every port that comes is paired anew."""
+    def part_changed(self, part: Part, place: Place, client: str) -> None:
+        """Note that a port of the client came to or left this place."""
+
+    def condition_changed(self, rank: int) -> None:
+        """Note that an entry of the rule's `when` has its first match, or none any more."""
 
 
 class Membership:
     """The ports by rule, and the rules by port."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], listener: Listener) -> None:
         self.members: dict[PortName, Member] = {}
-        self.sources: Side = {}
-        self.destinations: Side = {}
-        self._rules = rules
+        self.parts: list[dict[tuple[PortType, Key], Part]] = [{} for _ in rules]
+        self._rules, self._listener = rules, listener
         self._matched = [0] * len(rules)
-        self._groups = [tuple(sorted(frozenset[str]().union(*(s.needs for s in rule.destinations)))) for rule in rules]
-        self._from: SelectorIndex[int] = SelectorIndex()
-        self._to: SelectorIndex[tuple[int, Key]] = SelectorIndex()
-        self._filled: dict[tuple[int, Key], Selectors] = {}
+        self._conditions: dict[tuple[int, Place], int] = {}
+        self._groups = [_groups_used(rule) for rule in rules]
+        self._outputs: SelectorIndex[Asker] = SelectorIndex()
+        self._inputs: SelectorIndex[Asker] = SelectorIndex()
+        self._askers: dict[tuple[int, Key], list[Asker]] = {}
         self._key_users: dict[tuple[int, Key], int] = {}
-        self._destinations_by_client: dict[str, set[PortName]] = {}
+        self._inputs_by_client: dict[str, set[PortName]] = {}
+        self._outputs_by_client: dict[str, set[PortName]] = {}
+        self._positions = Positions()
         for rank, rule in enumerate(rules):
-            self._from.add(rank, rule.sources)
+            self._ask_for_sources(rank, rule)
             if not self._groups[rank]:
-                self._filled[rank, ()] = rule.destinations
-                self._to.add((rank, ()), rule.destinations)
+                self._ask_for_partners(rank, NO_KEY)
+
+    # ---- ports
 
     def add(self, port: Port, seen: Port) -> None:
         """Add a port that is not there; selectors look at it as `seen`."""
         member = self.members[port.name] = Member(port, seen, natural_key(port.name))
-        if port.is_source:
-            for rank in self._from.may_match(seen):
-                groups = match(self._rules[rank].sources, seen)
-                if groups is not None:
-                    key = tuple(groups[group] for group in self._groups[rank])
-                    self._use_key(rank, key)
-                    self._join(member, rank, key)
-        else:
-            for client in client_names(seen):
-                self._destinations_by_client.setdefault(client, set()).add(port.name)
-            for rank, key in self._to.may_match(seen):
-                if match(self._filled[rank, key], seen) is not None:
-                    self._join(member, rank, key)
+        by_client = self._outputs_by_client if port.is_source else self._inputs_by_client
+        for client in client_names(seen):
+            by_client.setdefault(client, set()).add(port.name)
+        moved = self._positions.add(port.name, seen, member.order)
+        self._join_all(member)
+        self._ask_anew(moved)
 
     def remove(self, name: PortName) -> None:
         """Remove a port that is there."""
         member = self.members[name]
-        used = [(rank, key) for rank, keys in member.keys.items() for key in keys]
-        for rank, key in used:
-            self._leave(member, rank, key)
+        self._leave_all(member)
         del self.members[name]
-        if member.port.is_source:
-            for rank, key in used:
-                self._release_key(rank, key)
-        else:
-            for client in client_names(member.seen):
-                self._destinations_by_client[client].discard(name)
-                if not self._destinations_by_client[client]:
-                    del self._destinations_by_client[client]
+        by_client = self._outputs_by_client if member.port.is_source else self._inputs_by_client
+        for client in client_names(member.seen):
+            by_client[client].discard(name)
+            if not by_client[client]:
+                del by_client[client]
+        self._ask_anew(self._positions.remove(name, member.seen, member.order))
 
     def matched(self, rank: int) -> int:
         """Give how many ports belong to the rule."""
         return self._matched[rank]
 
-    def cells_of_port(self, name: PortName) -> Iterable[Cell]:
-        """Give the cells that the port takes part in; only rules that connect have any."""
-        member = self.members[name]
-        client = member.port.client
-        for part in member.parts():
-            if self._rules[part.rank].action is not Action.CONNECT:
-                continue
-            if member.port.is_source:
-                yield from (Cell(part, client, other) for other in self.destinations.get(part, ()))
-            else:
-                yield from (Cell(part, other, client) for other in self.sources.get(part, ()))
+    def holds(self, rank: int) -> bool:
+        """Tell whether the `when` of the rule holds."""
+        when = self._rules[rank].when
+        present = (Place(Role.PRESENT, index) for index in range(len(when.present)))
+        absent = (Place(Role.ABSENT, index) for index in range(len(when.absent)))
+        return all(self._conditions.get((rank, place)) for place in present) and not any(
+            self._conditions.get((rank, place)) for place in absent
+        )
 
-    def cells_of_rule(self, rank: int) -> Iterable[Cell]:
-        """Give all cells of a rule."""
-        for part, clients in self.sources.items():
-            if part.rank == rank:
-                for destination_client in self.destinations.get(part, ()):
-                    yield from (Cell(part, client, destination_client) for client in clients)
-
-    def in_order(self, side: Side, part: Part, client: str) -> Sequence[PortName]:
-        """Give the ports of one client in one part, in natural order."""
-        return side.get(part, {}).get(client, ())
+    def unmet_conditions(self, rank: int) -> Iterable[Place]:
+        """Give the entries of `when` that keep it from holding."""
+        when = self._rules[rank].when
+        for role, count in ((Role.PRESENT, len(when.present)), (Role.ABSENT, len(when.absent))):
+            for index in range(count):
+                if bool(self._conditions.get((rank, Place(role, index)))) is (role is Role.ABSENT):
+                    yield Place(role, index)
 
     def covers(self, rank: int, source: Member, destination: Member) -> bool:
-        """Give whether the selectors of the rule cover the pair."""
+        """Tell whether the selectors of the rule cover the pair."""
         keys = source.keys.get(rank)
         return keys is not None and not keys.isdisjoint(destination.keys.get(rank, ()))
 
+    # ---- who asks for which ports
+
+    def _ask_for_sources(self, rank: int, rule: Rule) -> None:
+        index = self._inputs if rule.follows else self._outputs
+        for level, selectors in enumerate((rule.sources, *rule.from_fallback)):
+            self._begin(index, Asker(rank, Place(Role.SOURCE, level), selectors, None))
+        for role, entries in ((Role.PRESENT, rule.when.present), (Role.ABSENT, rule.when.absent)):
+            for number, selectors in enumerate(entries):
+                for each in (self._inputs, self._outputs):
+                    self._begin(each, Asker(rank, Place(role, number), selectors, NO_KEY))
+
+    def _ask_for_partners(self, rank: int, key: Key) -> None:
+        """Let the rule's other selectors ask, filled with what the key says."""
+        rule, groups = self._rules[rank], dict(zip(self._groups[rank], key, strict=True))
+        wanted: list[tuple[SelectorIndex[Asker], Place, Selectors]] = [
+            (self._inputs, Place(Role.DESTINATION, level), selectors)
+            for level, selectors in enumerate((rule.destinations, *rule.fallback))
+        ]
+        for number, selectors in enumerate(rule.via):
+            wanted.append((self._inputs, Place(Role.VIA_IN, number), selectors))
+            wanted.append((self._outputs, Place(Role.VIA_OUT, number), selectors))
+        askers = self._askers[rank, key] = []
+        for index, place, selectors in wanted:
+            filled = tuple(selector.filled(groups) for selector in selectors) if groups else selectors
+            asker = Asker(rank, place, filled, key)
+            askers.append(asker)
+            self._begin(index, asker)
+            for name in self._may_be_meant(filled, self._outputs_by_client if index is self._outputs else self._inputs_by_client):
+                self._ask(asker, self.members[name])
+
+    def _begin(self, index: SelectorIndex[Asker], asker: Asker) -> None:
+        index.add(asker, asker.selectors)
+        for selector in asker.selectors:
+            if isinstance(selector, PortSelector) and selector.nth is not None:
+                self._positions.begin(selector, self.members.values())
+
+    def _end_partners(self, rank: int, key: Key) -> None:
+        for asker in self._askers.pop((rank, key)):
+            outputs = asker.place.role is Role.VIA_OUT
+            (self._outputs if outputs else self._inputs).remove(asker, asker.selectors)
+            for selector in asker.selectors:
+                if isinstance(selector, PortSelector) and selector.nth is not None:
+                    self._positions.end(selector)
+            there = [
+                name
+                for part in self._parts_of(rank, key)
+                for names in part.places.get(asker.place, {}).values()
+                for name in names
+            ]
+            for name in there:
+                self._leave(self.members[name], asker)
+
+    def _parts_of(self, rank: int, key: Key) -> list[Part]:
+        return [part for (_, other), part in self.parts[rank].items() if other == key]
+
+    def _may_be_meant(self, selectors: Selectors, by_client: Mapping[str, set[PortName]]) -> set[PortName]:
+        """Give all ports that may match, and some that do not."""
+        beginnings = [selector.beginning() for selector in selectors]
+        if all(beginning.whole for beginning in beginnings):
+            return set().union(*(by_client.get(beginning.text, ()) for beginning in beginnings))
+        return set().union(*by_client.values())
+
+    # ---- asking
+
+    def _join_all(self, member: Member) -> None:
+        for asker in (self._outputs if member.port.is_source else self._inputs).may_match(member.seen):
+            self._ask(asker, member)
+
+    def _ask(self, asker: Asker, member: Member) -> None:
+        """Let a port join where the selectors match it."""
+        groups = self._match(asker, member)
+        if groups is None:
+            return
+        key = asker.key
+        if key is None:
+            key = tuple(groups[group] for group in self._groups[asker.rank])
+            self._use_key(asker.rank, key)
+        self._join(member, asker, key)
+
+    def _match(self, asker: Asker, member: Member) -> Groups | None:
+        selectors, seen = asker.selectors, member.seen
+        if seen.type is PortType.CV and self._rules[asker.rank].action is Action.CONNECT:
+            selectors = tuple(s for s in selectors if isinstance(s, PortSelector) and s.type is PortType.CV)
+        if not self._positions:
+            return match(selectors, seen)
+        return match(selectors, seen, lambda selector: self._positions.counts(selector, member.port.name, seen, member.order))
+
+    def _ask_anew(self, names: Iterable[PortName]) -> None:
+        """Match ports again that are other ones to selectors than before."""
+        for name in names:
+            member = self.members[name]
+            self._leave_all(member)
+            self._join_all(member)
+
     def _use_key(self, rank: int, key: Key) -> None:
-        """Note one more source with the key; with the first, the destinations that the key means join."""
+        """Note one more source with the key; with the first, its partners are asked for."""
         if not self._groups[rank]:
             return
         users = self._key_users[rank, key] = self._key_users.get((rank, key), 0) + 1
-        if users > 1:
-            return
-        groups = dict(zip(self._groups[rank], key, strict=True))
-        selectors = tuple(selector.filled(groups) for selector in self._rules[rank].destinations)
-        self._filled[rank, key] = selectors
-        self._to.add((rank, key), selectors)
-        for name in self._may_be_meant(selectors):
-            if match(selectors, self.members[name].seen) is not None:
-                self._join(self.members[name], rank, key)
+        if users == 1:
+            self._ask_for_partners(rank, key)
 
     def _release_key(self, rank: int, key: Key) -> None:
-        """Note one source less with the key; with the last, its destinations leave."""
+        """Note one source less with the key; with the last, its partners leave."""
         if not self._groups[rank]:
             return
         self._key_users[rank, key] -= 1
-        if self._key_users[rank, key]:
+        if not self._key_users[rank, key]:
+            del self._key_users[rank, key]
+            self._end_partners(rank, key)
+
+    # ---- joining and leaving
+
+    def _join(self, member: Member, asker: Asker, key: Key) -> None:
+        rank, place = asker.rank, asker.place
+        if place.role >= Role.PRESENT:
+            member.spots[asker] = None
+            self._count_condition(rank, place, 1)
             return
-        del self._key_users[rank, key]
-        self._to.remove((rank, key), self._filled.pop((rank, key)))
-        parts = [part for part in (Part(rank, kind, key) for kind in PortType) if part in self.destinations]
-        for name in [name for part in parts for names in self.destinations[part].values() for name in names]:
-            self._leave(self.members[name], rank, key)
+        kind = flow(member.port.type)
+        part = self.parts[rank].get((kind, key))
+        if part is None:
+            part = self.parts[rank][kind, key] = Part(rank, kind, key)
+        member.spots[asker] = part
+        member.ranks[rank] = member.ranks.get(rank, 0) + 1
+        self._matched[rank] += member.ranks[rank] == 1
+        if place.role <= Role.DESTINATION:
+            member.keys.setdefault(rank, set()).add(key)
+        client = member.port.client
+        insort(part.places.setdefault(place, {}).setdefault(client, []), member.port.name, key=self._order)
+        self._listener.part_changed(part, place, client)
 
-    def _may_be_meant(self, selectors: Selectors) -> set[PortName]:
-        """Give all destinations that may match, and some that do not."""
-        beginnings = [selector.beginning() for selector in selectors]
-        if all(beginning.whole for beginning in beginnings):
-            return set().union(*(self._destinations_by_client.get(beginning.text, ()) for beginning in beginnings))
-        return set().union(*self._destinations_by_client.values())
+    def _leave_all(self, member: Member) -> None:
+        for asker in list(member.spots):
+            self._leave(member, asker)
 
-    def _join(self, member: Member, rank: int, key: Key) -> None:
-        if rank not in member.keys:
-            member.keys[rank] = set()
-            self._matched[rank] += 1
-        if key in member.keys[rank]:
+    def _leave(self, member: Member, asker: Asker) -> None:
+        """Take a port out of one place of a rule, if it is there."""
+        if asker not in member.spots:
             return
-        member.keys[rank].add(key)
-        side = self.sources if member.port.is_source else self.destinations
-        part = Part(rank, flow(member.port.type), key)
-        ports = side.setdefault(part, {}).setdefault(member.port.client, [])
-        insort(ports, member.port.name, key=self._order)
-
-    def _leave(self, member: Member, rank: int, key: Key) -> None:
-        member.keys[rank].discard(key)
-        if not member.keys[rank]:
-            del member.keys[rank]
-            self._matched[rank] -= 1
-        side = self.sources if member.port.is_source else self.destinations
-        part = Part(rank, flow(member.port.type), key)
-        clients = side[part]
-        ports = clients[member.port.client]
+        rank, place, part = asker.rank, asker.place, member.spots.pop(asker)
+        if part is None:
+            self._count_condition(rank, place, -1)
+            return
+        clients = part.places[place]
+        client = member.port.client
+        ports = clients[client]
         del ports[bisect_left(ports, member.order, key=self._order)]
         if not ports:
-            del clients[member.port.client]
+            del clients[client]
         if not clients:
-            del side[part]
+            del part.places[place]
+        if not part.places:
+            del self.parts[rank][part.type, part.key]
+        self._forget_rank(member, rank, place)
+        self._listener.part_changed(part, place, client)
+        if asker.key is None:
+            self._release_key(rank, part.key)
+
+    def _forget_rank(self, member: Member, rank: int, place: Place) -> None:
+        """Note that the port left one place of a rule: perhaps the last one with that key, or of the rule."""
+        member.ranks[rank] -= 1
+        if not member.ranks[rank]:
+            del member.ranks[rank]
+            self._matched[rank] -= 1
+        if place.role <= Role.DESTINATION:
+            ends = (each for each in member.spots.items() if each[0].rank == rank and each[0].place.role <= Role.DESTINATION)
+            keys = {part.key for _, part in ends if part is not None}
+            if keys:
+                member.keys[rank] = keys
+            else:
+                member.keys.pop(rank, None)
+
+    def _count_condition(self, rank: int, place: Place, step: int) -> None:
+        count = self._conditions[rank, place] = self._conditions.get((rank, place), 0) + step
+        if count == max(step, 0):  # the first, or none any more
+            self._listener.condition_changed(rank)
 
     def _order(self, name: PortName) -> NaturalKey:
         return self.members[name].order
+
+
+def _groups_used(rule: Rule) -> tuple[str, ...]:
+    """Give the groups of `from` that the rule's other selectors refer to."""
+    entries = (rule.destinations, *rule.fallback, *rule.via)
+    return tuple(sorted(frozenset[str]().union(*(selector.needs for entry in entries for selector in entry))))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
+
+from jackd_router.core.config import BusConfig
+from jackd_router.core.graph import PortName
 
 SILENCE_DB = -144.0
 """This gain, and any below it, is exact silence."""
@@ -65,6 +68,29 @@ class Strip:
         for output, row in enumerate(self.matrix):
             for position, factor in enumerate(row):
                 yield CellKey(self.name, output, position), factor * columns[position] if factor else 0.0
+
+
+def strip_of(config: BusConfig) -> Strip:
+    """Give what is set on a bus as the configuration has it."""
+    return Strip(
+        name=config.name,
+        inputs=config.inputs,
+        outputs=config.outputs,
+        gain_db=config.gain_db,
+        channel_gains_db=config.channel_gains_db or (0.0,) * len(config.inputs),
+        mute=config.mute,
+        matrix=config.matrix or identity(len(config.outputs), len(config.inputs)),
+        fade_ms=config.fade_ms,
+    )
+
+
+def bus_passages(strips: Iterable[Strip], client_name: str) -> Iterator[tuple[PortName, PortName]]:
+    """Give (input, output), by full names, wherever sound can pass through a bus: gain and mute may change any moment."""
+    for strip in strips:
+        for output, row in zip(strip.output_ports(), strip.matrix, strict=True):
+            for entry, factor in zip(strip.input_ports(), row, strict=True):
+                if factor:
+                    yield PortName(f"{client_name}:{entry}"), PortName(f"{client_name}:{output}")
 
 
 def amplitude(gain_db: float) -> float:

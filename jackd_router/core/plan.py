@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
 from jackd_router.core.config import Action, Rule, Unmatched
+from jackd_router.core.config import Feedback as FeedbackPolicy
+from jackd_router.core.feedback import Feedback, Guard, Passages, refusals
 from jackd_router.core.graph import Connection, Graph
 from jackd_router.core.matcher import Decision, Matcher, Verdict
-from jackd_router.core.names import natural_key
+from jackd_router.core.names import NaturalKey, natural_key
+
+_MOST_TURNS = 20
+"""What one turn makes others may follow, and what it cuts may let others be made; a graph that never rests is left there."""
 
 
 class Deed(StrEnum):
@@ -29,6 +34,10 @@ class Reason(StrEnum):
     LEFT = "a rule leaves it alone"
     HELD = "it was cut by hand"
     KEPT = "it was made by hand"
+    BYPASSED = "a rule leads the sound through another client"
+    WITHHELD = "a rule wants all its pairs or none, and cannot have all"
+    REFUSED = "it would be feedback"
+    EXCLUSIVE = "a rule has the port for itself"
     NO_LONGER_WANTED = "the rule that made it does not want it any more"
     UNMATCHED = "no rule speaks of it"
 
@@ -51,86 +60,215 @@ class Plan:
     steps: tuple[Step, ...]
     adopted: Mapping[Connection, str]
     released: frozenset[Connection]
+    refused: Mapping[Connection, Feedback] = field(default_factory=dict)
 
 
-def decide_step(
-    connection: Connection,
-    decision: Decision,
-    *,
-    connected: bool,
-    owned: str,
-    held: bool,
-    kept: bool,
-    unmatched: Unmatched,
-) -> Step:
-    """Give what to do about a pair.
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is so about one pair beside the rules.
 
-    `owned` names the rule that the connection belongs to, "" for nobody; `held`: somebody cut it and that counts;
-    `kept`: somebody made it and that counts.
+    `owned` names the rule that the connection belongs to, "" for nobody; `held`: somebody cut it and that counts; `kept`:
+    somebody made it and that counts; `refused`: it would be feedback; `withheld`: one that must be made with it cannot be;
+    `exclusive` names the rule that has one of the ports for itself.
     """
+
+    connected: bool
+    owned: str = ""
+    held: bool = False
+    kept: bool = False
+    refused: bool = False
+    withheld: bool = False
+    exclusive: str = ""
+    unmatched: Unmatched = Unmatched.KEEP
+
+
+def decide_step(connection: Connection, decision: Decision, now: Circumstances) -> Step:
+    """Give what to do about a pair."""
     rule = decision.rule.name if decision.rule else ""
     match decision.verdict:
-        case Verdict.WANTED if connected:
-            return Step(Deed.NOTHING, connection, rule, Reason.WANTED, owner=rule)
-        case Verdict.WANTED if held:
-            return Step(Deed.NOTHING, connection, rule, Reason.HELD)
         case Verdict.WANTED:
-            return Step(Deed.CONNECT, connection, rule, Reason.WANTED, owner=rule)
+            return _wanted(connection, rule, now)
+        case Verdict.WITHHELD:
+            return _withheld(connection, rule, now)
         case Verdict.LEFT:
             return Step(Deed.NOTHING, connection, rule, Reason.LEFT)
         case Verdict.FORBIDDEN:
-            return _unwanted(connection, rule, Reason.FORBIDDEN, cut=connected, kept=kept)
-        case Verdict.UNSPOKEN if owned:
-            return _unwanted(connection, owned, Reason.NO_LONGER_WANTED, cut=connected, kept=kept)
+            return _unwanted(connection, rule, Reason.FORBIDDEN, now)
+        case Verdict.BYPASSED:
+            return _unwanted(connection, rule, Reason.BYPASSED, now)
+        case Verdict.UNSPOKEN if now.owned:
+            return _unwanted(connection, now.owned, Reason.NO_LONGER_WANTED, now)
+        case Verdict.UNSPOKEN if now.exclusive:
+            return _unwanted(connection, now.exclusive, Reason.EXCLUSIVE, now)
         case Verdict.UNSPOKEN:
-            return _unwanted(connection, "", Reason.UNMATCHED, cut=connected and unmatched is Unmatched.REMOVE, kept=kept)
+            return _unwanted(connection, "", Reason.UNMATCHED, now, cut=now.unmatched is Unmatched.REMOVE)
         case _:
             assert_never(decision.verdict)
 
 
-def _unwanted(connection: Connection, rule: str, reason: Reason, *, cut: bool, kept: bool) -> Step:
-    if cut and kept:
+def _wanted(connection: Connection, rule: str, now: Circumstances) -> Step:
+    if now.withheld:
+        return _withheld(connection, rule, now)
+    if now.connected:
+        return Step(Deed.NOTHING, connection, rule, Reason.WANTED, owner=rule)
+    if now.held:
+        return Step(Deed.NOTHING, connection, rule, Reason.HELD)
+    if now.refused:
+        return Step(Deed.NOTHING, connection, rule, Reason.REFUSED)
+    return Step(Deed.CONNECT, connection, rule, Reason.WANTED, owner=rule)
+
+
+def _withheld(connection: Connection, rule: str, now: Circumstances) -> Step:
+    """Take away what is ours (or in the way of an exclusive rule); what is somebody else's is not ours to cut."""
+    if now.connected and not now.owned and now.exclusive:
+        return _unwanted(connection, now.exclusive, Reason.EXCLUSIVE, now)
+    return _unwanted(connection, rule, Reason.WITHHELD, now, cut=bool(now.owned))
+
+
+def _unwanted(connection: Connection, rule: str, reason: Reason, now: Circumstances, *, cut: bool = True) -> Step:
+    cut = cut and now.connected
+    if cut and now.kept:
         return Step(Deed.NOTHING, connection, rule, Reason.KEPT)
     return Step(Deed.DISCONNECT if cut else Deed.NOTHING, connection, rule, reason)
 
 
-def plan(
-    matcher: Matcher,
-    graph: Graph,
-    *,
-    owned: Mapping[Connection, str],
-    held: Collection[Connection] = (),
-    kept: Collection[Connection] = (),
-    unmatched: Unmatched = Unmatched.KEEP,
-) -> Plan:
-    """Give what is to be done about the whole graph: first what is made, in deciding order, then what is cut."""
-    ranks = {rule.name: rank for rank, rule in enumerate(matcher.rules)}
-    wanted = {connection for connection in matcher.wanted() if all(end in graph.ports for end in connection)}
-    steps = [
-        decide_step(
-            connection,
-            matcher.decide(connection),
-            connected=connection in graph.connections,
-            owned=owned.get(connection, ""),
-            held=connection in held,
-            kept=connection in kept,
-            unmatched=unmatched,
+@dataclass(slots=True)
+class Situation:
+    """A graph, what the rules say of it, and what is known of its pairs."""
+
+    matcher: Matcher
+    graph: Graph
+    owned: Mapping[Connection, str] = field(default_factory=dict)
+    held: Collection[Connection] = ()
+    kept: Collection[Connection] = ()
+    failed: Collection[Connection] = ()
+    unmatched: Unmatched = Unmatched.KEEP
+    feedback: FeedbackPolicy = FeedbackPolicy.REFUSE
+    passages: Passages = field(default_factory=Passages)
+    refused: Mapping[Connection, Feedback] = field(default_factory=dict)
+
+    def refusals(self, wanted: Iterable[tuple[Connection, Rule]]) -> dict[Connection, Feedback]:
+        """Give which of some wanted pairs the feedback guard refuses to make."""
+        guard = Guard(self.graph, self.passages)
+        unmade = [
+            (connection, rule)
+            for connection, rule in wanted
+            if connection not in self.graph.connections and connection not in self.held and guard.concerns(connection)
+        ]
+        unmade.sort(key=lambda pair: (self.matcher.rank(pair[1]), deciding_order(pair[0])))
+        guarded = self.feedback is FeedbackPolicy.REFUSE
+        return refusals(((pair, rule.allow_feedback) for pair, rule in unmade), self.graph, self.passages, guarded=guarded)
+
+    def step_for(self, connection: Connection) -> Step:
+        """Give what to do about one pair."""
+        decision = self.matcher.decide(connection)
+        return decide_step(connection, decision, self.circumstances(connection, decision.verdict))
+
+    def circumstances(self, connection: Connection, verdict: Verdict) -> Circumstances:
+        """Give what is so about one pair."""
+        connected = connection in self.graph.connections
+        return Circumstances(
+            connected=connected,
+            owned=self.owned.get(connection, ""),
+            held=connection in self.held,
+            kept=connection in self.kept,
+            refused=connection in self.refused,
+            withheld=verdict is Verdict.WANTED and self.withheld_by(connection) is not None,
+            exclusive=self._exclusive(connection) if connected and verdict in (Verdict.UNSPOKEN, Verdict.WITHHELD) else "",
+            unmatched=self.unmatched,
         )
-        for connection in wanted | graph.connections | owned.keys()
-    ]
-    deeds = [step for step in steps if step.deed is not Deed.NOTHING]
-    deeds.sort(key=lambda step: (step.deed, ranks.get(step.rule, len(ranks)), *map(natural_key, step.connection)))
-    stay = [step for step in steps if step.deed is Deed.NOTHING]
+
+    def withheld_by(self, connection: Connection) -> Connection | None:
+        """Give a pair that must be made with this wanted one and is refused or failed."""
+        together = self.matcher.together(connection)
+        return next((other for other in sorted(together) if other in self.refused or other in self.failed), None)
+
+    def _exclusive(self, connection: Connection) -> str:
+        """Give the rule that has one of the ports for itself."""
+        if not self.matcher.has_exclusive:
+            return ""
+        for end in connection:
+            for other in sorted(self.graph.connections_of(end) - {connection}):
+                if self.matcher.is_exclusive(other, end):
+                    rule = self.matcher.decide(other).rule
+                    return rule.name if rule else ""
+        return ""
+
+
+def plan(before: Situation) -> Plan:
+    """Give what is to be done about the whole graph: first what is made, in deciding order, then what is cut.
+
+    The turns of the reconciler are carried out on a copy of the graph until nothing is left to be done.
+    """
+    graph, owned = before.graph.copy(), dict(before.owned)
+    now = replace(before, graph=graph, owned=owned)
+    done: dict[Connection, Step] = {}
+    adopted: dict[Connection, str] = {}
+    released: set[Connection] = set()
+    with before.matcher.imagined_graph(graph):
+        for _ in range(_MOST_TURNS):
+            steps = _turn(now)
+            deeds = [step for step in steps if step.deed is not Deed.NOTHING]
+            for step in steps:
+                _take_over(step, owned, adopted, released)
+            for step in deeds:
+                _carry_out(step, now, owned)
+                if (step.connection in graph.connections) is (step.connection in before.graph.connections):
+                    done.pop(step.connection, None)  # undone again in a later turn: not done at all
+                else:
+                    done[step.connection] = step
+            if not deeds:
+                break
+    order = {rule.name: rank for rank, rule in enumerate(before.matcher.rules)}
+    taken = sorted(done.values(), key=lambda step: (step.deed, order.get(step.rule, len(order)), deciding_order(step.connection)))
     return Plan(
-        steps=tuple(deeds),
-        adopted={step.connection: step.owner for step in stay if step.owner and step.owner != owned.get(step.connection)},
-        released=frozenset(step.connection for step in stay if step.connection in owned and not step.owner),
+        steps=tuple(taken),
+        adopted={pair: rule for pair, rule in adopted.items() if pair not in done},
+        released=frozenset(pair for pair in released if pair not in done),
+        refused=now.refused,
     )
 
 
+def _turn(now: Situation) -> list[Step]:
+    """Give the steps of one turn, those that make before those that cut."""
+    wanted = {pair: rule for pair, rule in now.matcher.wanted().items() if all(end in now.graph.ports for end in pair)}
+    now.refused = now.refusals(wanted.items())
+    pairs = wanted.keys() | now.graph.connections | now.owned.keys()
+    return sorted((now.step_for(pair) for pair in pairs), key=lambda step: (step.deed is Deed.DISCONNECT, step.connection))
+
+
+def _take_over(step: Step, owned: dict[Connection, str], adopted: dict[Connection, str], released: set[Connection]) -> None:
+    """Note what changes hands without being touched."""
+    if step.deed is not Deed.NOTHING or step.owner == owned.get(step.connection, ""):
+        return
+    if step.owner:
+        owned[step.connection] = adopted[step.connection] = step.owner
+        released.discard(step.connection)
+    else:
+        del owned[step.connection]
+        released.add(step.connection)
+        adopted.pop(step.connection, None)
+
+
+def _carry_out(step: Step, now: Situation, owned: dict[Connection, str]) -> None:
+    """Do on the copy of the graph what the step says."""
+    if step.deed is Deed.CONNECT:
+        now.graph.connect(step.connection)
+        owned[step.connection] = step.owner
+    else:
+        now.graph.disconnect(step.connection)
+        owned.pop(step.connection, None)
+    now.matcher.connection_changed(step.connection)
+
+
+def deciding_order(connection: Connection) -> tuple[NaturalKey, NaturalKey]:
+    """Give the key that sorts the pairs of one rule."""
+    return natural_key(connection.source), natural_key(connection.destination)
+
+
 def unmet(matcher: Matcher) -> tuple[str, ...]:
-    """Give the rules that connect, are switched on, and find no pair now."""
-    return tuple(rule.name for rule in _connecting(matcher) if not matcher.chosen_by(rule.name))
+    """Give the rules that connect, are active, and find no partners now."""
+    return tuple(rule.name for rule in _connecting(matcher) if not matcher.finds_partners(rule.name))
 
 
 def shadowed(matcher: Matcher) -> tuple[str, ...]:
@@ -144,4 +282,4 @@ def shadowed(matcher: Matcher) -> tuple[str, ...]:
 
 
 def _connecting(matcher: Matcher) -> list[Rule]:
-    return [rule for rule in matcher.rules if rule.action is Action.CONNECT and matcher.is_enabled(rule.name)]
+    return [rule for rule in matcher.rules if rule.action is Action.CONNECT and matcher.is_active(rule)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -181,12 +182,15 @@ Selectors = tuple[Selector, ...]
 """Alternatives: a port is meant when one of them matches."""
 
 
-def match(selectors: Selectors, port: Port) -> Groups | None:
-    """Give what the first match catches: the name is tried first, then the aliases in order; None where nothing matches."""
+def match(selectors: Selectors, port: Port, counts: Callable[[Selector], bool] | None = None) -> Groups | None:
+    """Give what the first match catches: the name is tried first, then the aliases in order; None where nothing matches.
+
+    `counts` tells whether the port has the position that a selector asks for; without it every position is right.
+    """
     for name in (port.name, *port.aliases):
         for selector in selectors:
             groups = selector.groups(port, name)
-            if groups is not None:
+            if groups is not None and (counts is None or counts(selector)):
                 return groups
     return None
 

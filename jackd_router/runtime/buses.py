@@ -13,7 +13,7 @@ import numpy as np
 from jackd_router.core.config import BusConfig
 from jackd_router.core.errors import NoSuchBus, UserError
 from jackd_router.core.graph import PortName
-from jackd_router.core.mix import GAIN_MAX_DB, CellKey, Start, Strip, cells, identity
+from jackd_router.core.mix import GAIN_MAX_DB, CellKey, Start, Strip, cells, strip_of
 from jackd_router.jack_io.shared_memory import SharedMemory
 from jackd_router.runtime.state import BusState
 
@@ -51,9 +51,9 @@ class Buses:
         """Make the buses those of a configuration; a value that was set by hand stays where the configured one did not change."""
         before, self._strips = self._strips, {}
         for config in configured:
-            strip, known = _strip(config), before.get(config.name)
+            strip, known = strip_of(config), before.get(config.name)
             if known is not None:
-                strip = _carried_over(strip, _strip(self._configured[config.name]), known)
+                strip = _carried_over(strip, strip_of(self._configured[config.name]), known)
             self._strips[config.name] = strip
         self._configured = {config.name: config for config in configured}
         if before != self._strips or list(before) != list(self._strips):
@@ -78,7 +78,7 @@ class Buses:
 
     def to_keep(self, name: str) -> dict[str, dict[str, Any]]:
         """Give what is set on a bus and what the configuration says, for the state file."""
-        return {"set": _values(self._strips[name]), "configured": _values(_strip(self._configured[name]))}
+        return {"set": _values(self._strips[name]), "configured": _values(strip_of(self._configured[name]))}
 
     def ports(self) -> tuple[tuple[bytes, bool], ...]:
         """Give the short name of each port of ours, and whether it is an input."""
@@ -226,19 +226,6 @@ class Buses:
     def running(self) -> tuple[SharedMemory, int, int] | None:
         """Give the memory with the meters, the serial of the plan that numbers them, and the sample rate in Hz."""
         return None if self._memory is None else (self._memory, self._serial, self._sample_rate_hz)
-
-
-def _strip(config: BusConfig) -> Strip:
-    return Strip(
-        name=config.name,
-        inputs=config.inputs,
-        outputs=config.outputs,
-        gain_db=config.gain_db,
-        channel_gains_db=config.channel_gains_db or (0.0,) * len(config.inputs),
-        mute=config.mute,
-        matrix=config.matrix or identity(len(config.outputs), len(config.inputs)),
-        fade_ms=config.fade_ms,
-    )
 
 
 def _values(strip: Strip) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from jackd_router.core.config import Config, Origin
+from jackd_router.core.feedback import Passages
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.matcher import Matcher
+from jackd_router.core.mix import bus_passages, strip_of
 from jackd_router.core.parse import parse
 from jackd_router.runtime.config_files import read_document
 
@@ -44,12 +46,17 @@ def graph(ports: Iterable[Port], connections: Iterable[Connection] = ()) -> Grap
     return result
 
 
-def matcher(configuration: Config, ports: Iterable[Port], *, client_name: str = "router") -> Matcher:
-    """Give a matcher that was told of these ports."""
-    result = Matcher(configuration, client_name=client_name)
+def matcher(configuration: Config, ports: Iterable[Port], *, client_name: str = "router", graph: Graph | None = None) -> Matcher:
+    """Give a matcher that was told of these ports; rules that follow look at the connections of the graph."""
+    result = Matcher(configuration, client_name=client_name, graph=graph)
     for port in ports:
         result.add_port(port)
     return result
+
+
+def passages(configuration: Config, asked: Matcher, client_name: str) -> Passages:
+    """Give where sound passes: through the buses of the configuration as it has them, and through clients of `via`."""
+    return Passages.of(bus_passages(map(strip_of, configuration.buses), client_name), asked.via_passages())
 
 
 def without_origins(configuration: Config) -> Config:

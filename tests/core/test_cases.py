@@ -1,9 +1,10 @@
 """The cases of `cases/*.toml`: rules and a graph, and what the rules make of it. A new case needs no Python.
 
 A case has `name`, `config` (the text of a configuration), `sources` and `destinations` (names, or tables with `name`, `type`,
-`physical`, `terminal`, `aliases`); if need be `connected`, `owned` ("pair" = "rule"), `held`, `kept`, `client_name`; and of
-what is expected at least one: the whole of `wanted`, `connect`, `disconnect`, `adopted` ("pair" = "rule"), `released`,
-`fan_out`, `unmet`, `shadowed`, `matched` (rule = number of ports), or some `forbidden`, `left`, `unspoken`, `decided_by`.
+`physical`, `terminal`, `aliases`, `pretty_name`); if need be `connected`, `owned` ("pair" = "rule"), `held`, `kept`,
+`failed`, `profile`, `disabled` (rules), `client_name`; and of what is expected at least one: the whole of `wanted`, `connect`,
+`disconnect`, `adopted` ("pair" = "rule"), `released`, `refused`, `fan_out`, `unmet`, `shadowed`, `matched` (rule = number of
+ports), or some `forbidden`, `left`, `bypassed`, `withheld`, `unspoken`, `decided_by`, `explained` ("pair" = words of it).
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from jackd_router.core.config import Config
+from jackd_router.core.explain import Facts, explain
 from jackd_router.core.graph import Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.matcher import Matcher, Verdict
 from jackd_router.core.names import parse_shown
-from jackd_router.core.plan import Deed, Plan, plan, shadowed, unmet
-from tests.core.building import config, connection, graph, matcher
+from jackd_router.core.plan import Deed, Plan, Situation, plan, shadowed, unmet
+from tests.core.building import config, connection, graph, matcher, passages
 
 Case = Mapping[str, object]
 
-_GIVEN = {"name", "config", "sources", "destinations", "connected", "owned", "held", "kept", "client_name"}
+_GIVEN = {"name", "config", "sources", "destinations", "connected", "owned", "held", "kept"}
+_GIVEN |= {"failed", "profile", "disabled", "client_name"}
 
 
 def _cases() -> Iterator[ParameterSet]:
@@ -48,12 +51,13 @@ def _table(case: Case, key: str) -> dict[str, object]:
 
 def _port(written: object, direction: PortFlags) -> Port:
     table: dict[str, Any] = written if isinstance(written, dict) else {"name": written}
-    assert not table.keys() - {"name", "type", "physical", "terminal", "aliases"}, table
+    assert not table.keys() - {"name", "type", "physical", "terminal", "aliases", "pretty_name"}, table
     flags = direction
     flags |= PortFlags.PHYSICAL if table.get("physical") else PortFlags(0)
     flags |= PortFlags.TERMINAL if table.get("terminal") else PortFlags(0)
     name = PortName(parse_shown(table["name"]))
-    return Port(name, PortType(table.get("type", "audio")), flags, tuple(table.get("aliases", ())))
+    aliases = tuple(table.get("aliases", ()))
+    return Port(name, PortType(table.get("type", "audio")), flags, aliases, pretty_name=table.get("pretty_name"))
 
 
 class _Situation:
@@ -67,15 +71,24 @@ class _Situation:
         ports = [_port(port, PortFlags.OUTPUT) for port in sources] + [_port(port, PortFlags.INPUT) for port in destinations]
         self.graph: Graph = graph(ports, map(connection, _texts(case, "connected")))
         ports = ports[::-1] if destinations_first else ports
-        self.matcher: Matcher = matcher(self.config, ports, client_name=str(case.get("client_name", self.config.client_name)))
-        self.plan: Plan = plan(
+        client_name = str(case.get("client_name", self.config.client_name))
+        self.matcher: Matcher = matcher(self.config, ports, client_name=client_name, graph=self.graph)
+        self.matcher.set_profile(str(case.get("profile", "default")))
+        for name in _texts(case, "disabled"):
+            self.matcher.set_rule_enabled(name, False)
+        self.situation = Situation(
             self.matcher,
             self.graph,
             owned={connection(pair): str(rule) for pair, rule in _table(case, "owned").items()},
             held={connection(pair) for pair in _texts(case, "held")},
             kept={connection(pair) for pair in _texts(case, "kept")},
+            failed={connection(pair) for pair in _texts(case, "failed")},
             unmatched=self.config.unmatched,
+            feedback=self.config.feedback,
+            passages=passages(self.config, self.matcher, client_name),
         )
+        self.plan: Plan = plan(self.situation)
+        self.situation.refused = self.plan.refused
 
     def steps(self, deed: Deed) -> set[object]:
         return {step.connection for step in self.plan.steps if step.deed is deed}
@@ -94,6 +107,12 @@ def _check_deciders(now: _Situation, case: Case) -> None:
     assert {pair: rule and rule.name for pair, rule in deciders.items()} == _table(case, "decided_by")
 
 
+def _check_explanations(now: _Situation, case: Case) -> None:
+    for pair, words in _table(case, "explained").items():
+        told = explain(connection(pair), now.situation, Facts(failures=dict.fromkeys(now.situation.failed, "code -1")))
+        assert str(words) in f"{told.state}: {told.summary}"
+
+
 def _pairs(case: Case, key: str) -> set[object]:
     return {connection(pair) for pair in _texts(case, key)}
 
@@ -108,6 +127,10 @@ _EXPECTED: dict[str, Callable[[_Situation, Case], None]] = {
     "disconnect": lambda now, case: _same(now.steps(Deed.DISCONNECT), _pairs(case, "disconnect")),
     "adopted": _check_plan,
     "released": lambda now, case: _same(set(now.plan.released), _pairs(case, "released")),
+    "refused": lambda now, case: _same(set(now.plan.refused), _pairs(case, "refused")),
+    "bypassed": lambda now, case: now.have(Verdict.BYPASSED, _texts(case, "bypassed")),
+    "withheld": lambda now, case: now.have(Verdict.WITHHELD, _texts(case, "withheld")),
+    "explained": lambda now, case: _check_explanations(now, case),
     "fan_out": lambda now, case: _same(set(filter(now.matcher.is_fan_out, now.matcher.wanted())), _pairs(case, "fan_out")),
     "unmet": lambda now, case: _same(list(unmet(now.matcher)), _texts(case, "unmet")),
     "shadowed": lambda now, case: _same(list(shadowed(now.matcher)), _texts(case, "shadowed")),

@@ -1,0 +1,133 @@
+"""Speakers: every rule that has something to do with a pair, and how it stands to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jackd_router.core.chain import Chain
+from jackd_router.core.config import Action, Rule
+from jackd_router.core.graph import Connection, PortName
+from jackd_router.core.matcher import Matcher
+from jackd_router.core.membership import Member, Part, Place, Role
+from jackd_router.core.pairing import is_complete
+
+
+class Standing(StrEnum):
+    """How a rule stands to a pair."""
+
+    SPEAKS = "speaks"
+    DISABLED = "disabled"
+    OTHER_PROFILE = "other-profile"
+    CONDITION = "condition"  # its `when` does not hold
+    SAME_CLIENT = "same-client"
+    VIA_CLIENT = "via-client"
+    FALLBACK = "fallback"  # another entry of `from`, `to` and their fallbacks counts now
+    INCOMPLETE = "incomplete"
+    NOT_FOLLOWED = "not-followed"
+    NOT_PAIRED = "not-paired"
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A rule, and its standing to a pair. `instead`: what it pairs the two ports with; `ports`: whose doing it is."""
+
+    rule: Rule
+    standing: Standing
+    instead: tuple[Connection, ...] = ()
+    ports: tuple[PortName, ...] = ()
+    conditions: tuple[Place, ...] = ()
+
+
+def speakers(matcher: Matcher, connection: Connection) -> tuple[Speaker, ...]:
+    """Give every rule whose selectors cover the pair, or that chooses it by way of `via` or `follow`, in deciding order."""
+    decision_is_settled = matcher.decide(connection)
+    del decision_is_settled
+    ends = matcher.ends(connection)
+    if ends is None:
+        return ()
+    source, destination = ends
+    ranks = {rank for rank in source.keys if matcher.membership.covers(rank, source, destination)}
+    ranks |= matcher.choices.of(connection).keys()
+    ranks |= {rank for rank in destination.keys if matcher.rules[rank].follows and _is_partner(rank, destination)}
+    return tuple(_speaker(matcher, rank, connection, ends) for rank in sorted(ranks))
+
+
+def _is_partner(rank: int, destination: Member) -> bool:
+    return any(asker.rank == rank and asker.place.role is Role.DESTINATION for asker in destination.spots)
+
+
+def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
+    rule = matcher.rules[rank]
+    if not matcher.is_enabled(rule.name):
+        return Speaker(rule, Standing.DISABLED)
+    if not matcher.is_in_profile(rule):
+        return Speaker(rule, Standing.OTHER_PROFILE)
+    if not matcher.membership.holds(rank):
+        return Speaker(rule, Standing.CONDITION, conditions=tuple(matcher.membership.unmet_conditions(rank)))
+    if rule.action is not Action.CONNECT or rank in matcher.choices.of(connection):
+        return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(_by_way_of(matcher, rank, connection, ends))))
+    if _same_client(connection) and not rule.same_client:
+        return Speaker(rule, Standing.SAME_CLIENT)
+    if rule.follows:
+        return Speaker(rule, Standing.NOT_FOLLOWED)
+    return _not_chosen(matcher, rank, connection, ends)
+
+
+def _by_way_of(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Iterable[PortName]:
+    """Give the ports through which the rule leads the sound, or that it follows."""
+    if matcher.rules[rank].follows:
+        return matcher.followed(connection, rank)
+    choice = matcher.choices.of(connection).get(rank)
+    if choice is None or not choice.is_bypassed:
+        return ()
+    chains = ((part, matcher.chain(part)) for part in _parts(rank, ends[0]))
+    return {
+        name
+        for part, chain in chains
+        for hop in chain.hops
+        if hop.destination.role is Role.VIA_IN
+        for names in part.places.get(hop.destination, {}).values()
+        for name in names
+    }
+
+
+def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
+    rule = matcher.rules[rank]
+    common = [part for part in _parts(rank, ends[0]) if part in _parts(rank, ends[1])]
+    chains = [(part, matcher.chain(part)) for part in common]
+    if any({*connection, *_clients(connection)} & chain.outside for _, chain in chains):
+        return Speaker(rule, Standing.VIA_CLIENT)
+    places = [{(part, asker.place) for asker, part in end.spots.items() if asker.rank == rank} for end in ends]
+    for part, chain in chains:
+        if any((part, hop.source) in places[0] and (part, hop.destination) in places[1] for hop in chain.hops):
+            break
+    else:
+        return Speaker(rule, Standing.FALLBACK)
+    if rule.complete and any(_is_incomplete(part, chain, connection, rule) for part, chain in chains):
+        return Speaker(rule, Standing.INCOMPLETE)
+    around = matcher.chosen_at(connection.source) | matcher.chosen_at(connection.destination)
+    instead = (other for other in around if rank in matcher.choices.of(other))
+    return Speaker(
+        rule, Standing.NOT_PAIRED, tuple(sorted(other for other in instead if _clients(connection) == _clients(other)))
+    )
+
+
+def _is_incomplete(part: Part, chain: Chain, connection: Connection, rule: Rule) -> bool:
+    source, destination = (end.partition(":")[0] for end in connection)
+    return any(
+        not is_complete(part.ports(hop.source, source), part.ports(hop.destination, destination), rule.pair) for hop in chain.hops
+    )
+
+
+def _parts(rank: int, end: Member) -> list[Part]:
+    return [part for asker, part in end.spots.items() if asker.rank == rank and part is not None]
+
+
+def _clients(connection: Connection) -> set[str]:
+    return {end.partition(":")[0] for end in connection}
+
+
+def _same_client(connection: Connection) -> bool:
+    return len(_clients(connection)) == 1
