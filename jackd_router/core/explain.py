@@ -197,16 +197,20 @@ def _why_blocked(blocker: Connection | None, now: Situation, facts: Facts) -> st
 
 
 def refusal_text(feedback: Feedback) -> str:
-    """Give in words what is wrong with a path of sound, and what to write where it is wanted."""
+    """Give in words why a connection is refused, and what to write where it is wanted."""
+    return f"it would make {path_text(feedback)}; where that is meant, write allow_feedback = true into the rule"
+
+
+def path_text(feedback: Feedback) -> str:
+    """Give a path of sound in words."""
     path = " -> ".join(map(shown, feedback.path))
     match feedback.danger:
         case Danger.MICROPHONE:
-            what = f"it would lead a microphone to a loudspeaker ({path})"
+            return f"a way from a microphone to a loudspeaker ({path})"
         case Danger.LOOP:
-            what = f"it would lead a bus into itself ({path})"
+            return f"a loop through a bus ({path})"
         case _:
             assert_never(feedback.danger)
-    return f"{what}; where that is meant, write allow_feedback = true into the rule"
 
 
 def _outlook(step: Step, state: State, facts: Facts) -> str:

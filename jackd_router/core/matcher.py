@@ -85,6 +85,8 @@ class Matcher:
         self._stale: dict[Part, set[tuple[Place, str]]] = {}
         self._active: list[bool] = [False] * len(self.rules)
         self._cv_is_named = False
+        self.via_version = 0
+        """Grows whenever `via_passages` may give something else."""
         self.membership = Membership(self.rules, self)
         for rank in range(len(self.rules)):
             self._active[rank] = self._is_active(rank)
@@ -378,6 +380,7 @@ class Matcher:
         is_there = parts.get((part.type, part.key)) is part
         active = is_there and self._active[part.rank]
         chain = chain_of(rule, part, parts.values(), self._client_name) if active else NO_CHAIN
+        self.via_version += bool(rule.via)
         everything = chain != self._chains.get(part, NO_CHAIN)
         if chain is NO_CHAIN:
             self._chains.pop(part, None)

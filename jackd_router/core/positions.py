@@ -82,7 +82,8 @@ class Positions:
         if not isinstance(selector, PortSelector) or selector.nth is None:
             return True
         ports = self._lines.get(_Line(selector, seen.is_source, flow(seen.type)), [])
-        return bisect_left(ports, (order, name)) + 1 in selector.nth
+        at = bisect_left(ports, (order, name))
+        return at < len(ports) and ports[at] == (order, name) and at + 1 in selector.nth
 
     def _add_to(self, selector: PortSelector, name: PortName, seen: Port, order: NaturalKey) -> set[PortName]:
         if seen.type is PortType.CV and selector.type is not PortType.CV:

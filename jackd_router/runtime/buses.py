@@ -13,7 +13,7 @@ import numpy as np
 from jackd_router.core.config import BusConfig
 from jackd_router.core.errors import NoSuchBus, UserError
 from jackd_router.core.graph import PortName
-from jackd_router.core.mix import GAIN_MAX_DB, CellKey, Start, Strip, cells, strip_of
+from jackd_router.core.mix import GAIN_MAX_DB, CellKey, Start, Strip, bus_passages, cells, strip_of
 from jackd_router.jack_io.shared_memory import SharedMemory
 from jackd_router.runtime.state import BusState
 
@@ -37,6 +37,7 @@ class Buses:
         self._memory: SharedMemory | None = None
         self._serial = 0
         self._sample_rate_hz = 48000
+        self._passages: tuple[str, tuple[tuple[PortName, PortName], ...]] | None = None
         self.changed = False
         """Whether the ports or the cells are other ones than those of the last plan."""
 
@@ -49,7 +50,7 @@ class Buses:
 
     def load(self, configured: Sequence[BusConfig]) -> None:
         """Make the buses those of a configuration; a value that was set by hand stays where the configured one did not change."""
-        before, self._strips = self._strips, {}
+        before, self._strips, self._passages = self._strips, {}, None
         for config in configured:
             strip, known = strip_of(config), before.get(config.name)
             if known is not None:
@@ -65,6 +66,7 @@ class Buses:
 
     def restore(self, kept: Mapping[str, Mapping[str, Any]]) -> None:
         """Set what was set by hand before the daemon ended, where the configuration still says what it said then."""
+        self._passages = None
         for name, entry in kept.items():
             strip = self._strips.get(name)
             if strip is None:
@@ -104,6 +106,12 @@ class Buses:
             active=active,
         )
 
+    def passages(self, client_name: str) -> tuple[tuple[PortName, PortName], ...]:
+        """Give (input, output) wherever sound can pass through a bus; the same object as long as nothing changed."""
+        if self._passages is None or self._passages[0] != client_name:
+            self._passages = client_name, tuple(bus_passages(self._strips.values(), client_name))
+        return self._passages[1]
+
     def _strip(self, name: str) -> Strip:
         try:
             return self._strips[name]
@@ -136,7 +144,7 @@ class Buses:
         shape = (len(strip.outputs), len(strip.inputs))
         if len(matrix) != shape[0] or any(len(row) != shape[1] for row in matrix):
             raise UserError(f"the matrix of bus {name!r} has {shape[0]} rows (outputs) of {shape[1]} factors (inputs)")
-        self._strips[name] = replace(strip, matrix=_checked_matrix(name, matrix))
+        self._strips[name], self._passages = replace(strip, matrix=_checked_matrix(name, matrix)), None
         lacking = self._take_slots(Start.FROM_SILENCE)
         self.changed = self.changed or lacking
         self._publish()

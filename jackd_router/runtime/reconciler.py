@@ -16,12 +16,14 @@ from typing import Protocol
 
 from jackd_router.core.config import Config, Manual, Rule
 from jackd_router.core.errors import ServerLost
+from jackd_router.core.explain import refusal_text
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.matcher import Matcher, Verdict
 from jackd_router.core.names import shown
-from jackd_router.core.plan import Deed, Step, decide_step
+from jackd_router.core.plan import Deed, Situation, Step
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess
+from jackd_router.runtime.feedback_watch import FeedbackWatch
 from jackd_router.runtime.ledger import Ledger, Quarrel, Request, registrations
 from jackd_router.runtime.mirror import Changes
 from jackd_router.service.journal import Event
@@ -39,7 +41,7 @@ _ECHO_S = 1.0
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
 
 Action = tuple[str, str, PortName, PortName]
-"""(rule, "connect" | "disconnect" | "failed" | "contested", source, destination)."""
+"""(rule, "connect" | "disconnect" | "failed" | "contested" | "refused", source, destination)."""
 
 
 class Audience(Protocol):
@@ -63,8 +65,10 @@ class Reconciler:
         self._graph, self._audience = graph, audience
         self._loop = asyncio.get_running_loop()
         self._config = Config()
-        self.matcher = Matcher(self._config, client_name="")
+        self.matcher = Matcher(self._config, client_name="", graph=graph)
         self.ledger = Ledger()
+        self.watch = FeedbackWatch(graph)
+        self.situation = self._situation()
         self._host: HostProcess | None = None
         self._may_act: Callable[[], bool] = lambda: True
         self._look_at: set[Connection] = set()
@@ -72,6 +76,8 @@ class Reconciler:
         self._cuts: dict[Connection, tuple[int, int]] = {}
         self._changed_at = 0.0
         self._client_changed_at: dict[str, float] = {}
+        self._client_shrank_at: dict[str, float] = {}
+        self._circles: frozenset[tuple[str, PortName, PortName]] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
         self._retry_timer: asyncio.TimerHandle | None = None
         self._backoff_s = 0.0
@@ -82,9 +88,38 @@ class Reconciler:
     def load(self, config: Config, matcher: Matcher) -> None:
         """Take other rules, with their matcher fed with the ports of the graph, and look at everything."""
         before, self._config, self.matcher = self.matcher, config, matcher
+        self.watch.clear()
+        refused = self.situation.refused  # not told again where it stays so
+        self.situation = self._situation()
+        self.situation.refused = refused
         self.release([c for c in self.ledger.holds if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)])
         self.ledger.failures.clear()
         self.ledger.quarrels.clear()
+        self.look_at_everything()
+
+    def set_profile(self, name: str) -> None:
+        """Work in another profile: what was cut by hand in the one before is the rules' business again."""
+        self.matcher.set_profile(name)
+        self.release(tuple(self.ledger.held))
+        self.look_at_everything()
+
+    def _situation(self) -> Situation:
+        """Give what the core decides from: it looks at the ledger's own tables."""
+        return Situation(
+            self.matcher,
+            self._graph,
+            owned=self.ledger.owned,
+            held=self.ledger.held,
+            kept=self.ledger.kept,
+            failed=self.ledger.failures,
+            unmatched=self._config.unmatched,
+            feedback=self._config.feedback,
+            passages=self.watch.passages(self.matcher),
+        )
+
+    def buses_changed(self) -> None:
+        """Note that sound may pass through our buses in other ways."""
+        self.watch.warn_of_passages(self.situation)
         self.look_at_everything()
 
     def may_act(self, question: Callable[[], bool]) -> None:
@@ -103,10 +138,13 @@ class Reconciler:
         for request in self.ledger.requests.values():
             self._tell(request, None)
         self.ledger = Ledger()
+        self.watch.clear()
+        self.situation = self._situation()
         self._look_at.clear()
         self._later.clear()
         self._cuts.clear()
         self._client_changed_at.clear()
+        self._client_shrank_at.clear()
         self._tell_idle()
         if lost:
             self._audience.holds_changed()
@@ -133,13 +171,22 @@ class Reconciler:
                 self._look_at |= self._graph.connections_of(name)  # an alias may be what a rule forbids
             else:
                 self.matcher.remove_port(name)
+                self._client_shrank_at[name.partition(":")[0]] = now
             self._client_changed_at[name.partition(":")[0]] = now
         if gone:
             self._forget_ports(gone)
         for connection, connected in changes.connections:
             self._look_at.add(connection)
+            self.matcher.connection_changed(connection)
+            if connected and self.matcher.has_exclusive:
+                self._look_at_neighbours(connection)
             self._note_who(connection, connected, now)
         self._try_again(changes.told_again)
+
+    def _look_at_neighbours(self, connection: Connection) -> None:
+        """Look at the other connections of both ends: a rule may have the port for itself."""
+        for end in connection:
+            self._look_at |= self._graph.connections_of(end)
 
     def _try_again(self, ports: Iterable[PortName]) -> None:
         """Do not wait any longer with what failed because the client of a port was not active yet."""
@@ -164,7 +211,11 @@ class Reconciler:
             if connected and request.rule:
                 # The rule's, even when it does not want it any more since it asked: then it is the one that takes it back.
                 self.ledger.owned[connection] = request.rule
+            elif connected:
+                self.watch.warn_of(connection, self.situation)
             return
+        if connected:
+            self.watch.warn_of(connection, self.situation)
         if not connected and connection in self.ledger.kept:
             del self.ledger.kept[connection]
             self._audience.holds_changed()
@@ -198,7 +249,9 @@ class Reconciler:
     def tick(self) -> bool:
         """Forget clients that have long been quiet, and look again at requests whose echo never came; tell of such."""
         now = self._loop.time()
-        self._client_changed_at = {client: at for client, at in self._client_changed_at.items() if now - at < QUIET_S}
+        for times in (self._client_changed_at, self._client_shrank_at):
+            for client in [client for client, at in times.items() if now - at >= QUIET_S]:
+                del times[client]
         overdue = [c for c, request in self.ledger.requests.items() if request.answered and now - request.since > _ECHO_S]
         for connection in overdue:
             del self.ledger.requests[connection]
@@ -216,14 +269,47 @@ class Reconciler:
         self._look_at |= self.matcher.take_changed()
         while self._look_at:
             pairs, self._look_at = self._look_at, set()
+            pairs |= self._refuse(pairs)
             steps = [self.step_for(connection) for connection in (sorted(pairs) if len(pairs) > 1 else pairs)]
             for step in sorted(steps, key=lambda step: step.deed is Deed.DISCONNECT):
                 self._consider(step)
+        self._tell_of_circles()
         if self._backoff_s:
             self._backoff_s = 0.0
             self._audience.troubled("")
         self._arm()
         self._tell_idle()
+
+    def _refuse(self, pairs: Set[Connection]) -> set[Connection]:
+        """Let the feedback guard look; give what is to be looked at because it is refused now, or no longer."""
+        before = self.situation.refused
+        unlike = self.watch.look_at(self.situation, pairs)
+        for connection in sorted(unlike - before.keys()):
+            reason = refusal_text(self.situation.refused[connection])
+            rule = self.matcher.decide(connection).rule
+            name = rule.name if rule else ""
+            log.warning(
+                "%s -> %s of rule %r is refused: %s",
+                *map(shown, connection),
+                name,
+                reason,
+                extra=_fields(connection, Event.REFUSED, RULE=name, REASON=reason),
+            )
+            self._audience.acted((name, "refused", *connection))
+        return unlike.union(*map(self.matcher.together, unlike))
+
+    def _tell_of_circles(self) -> None:
+        """Say once that a rule follows its own destinations by way of others."""
+        circles = self.matcher.circles()
+        for rule, followed, partner in sorted(circles - self._circles):
+            log.warning(
+                "Rule %r does not let %s get what %s gets: they would follow each other in a circle",
+                rule,
+                shown(partner),
+                shown(followed),
+                extra={"RULE": rule},
+            )
+        self._circles = circles
 
     def _guard(self, work: Callable[[], None]) -> None:
         """Do some work. A bug in there must not take the sound away: it is logged, and everything is looked at again later."""
@@ -237,20 +323,13 @@ class Reconciler:
 
     def step_for(self, connection: Connection) -> Step:
         """Decide about one pair as things are now."""
-        return decide_step(
-            connection,
-            self.matcher.decide(connection),
-            connected=connection in self._graph.connections,
-            owned=self.ledger.owned.get(connection, ""),
-            held=connection in self.ledger.held,
-            kept=connection in self.ledger.kept,
-            unmatched=self._config.unmatched,
-        )
+        return self.situation.step_for(connection)
 
     def _consider(self, step: Step) -> None:
         connection = step.connection
         if step.deed is Deed.NOTHING:
-            self.ledger.failures.pop(connection, None)
+            if self.ledger.failures.pop(connection, None):
+                self._look_at |= self.matcher.together(connection)
             self._note_owner(step)
             return
         if connection in self.ledger.requests or connection in self._cuts or not self._may_act():
@@ -263,6 +342,8 @@ class Reconciler:
     def _note_owner(self, step: Step) -> None:
         """Adopt a connection that a rule wants, whoever made it, and let go of one that is nobody's business now."""
         if step.owner:
+            if self.ledger.owned.get(step.connection) != step.owner and self.matcher.has_exclusive:
+                self._look_at_neighbours(step.connection)
             self.ledger.owned[step.connection] = step.owner
         else:
             self.ledger.owned.pop(step.connection, None)
@@ -284,13 +365,12 @@ class Reconciler:
             return True
         if not all(end in self._graph.ports for end in connection):
             return True
-        if self.matcher.is_fan_out(connection) and now - self._last_change_of_clients(connection) < QUIET_S:
+        # A client that leaves takes its ports away one by one: what the others are paired with meanwhile is gone in a moment.
+        times = self._client_changed_at if self.matcher.is_fan_out(connection) else self._client_shrank_at
+        if any(now - times.get(end.partition(":")[0], 0.0) < QUIET_S for end in connection):
             self._wait(connection)
             return True
         return False
-
-    def _last_change_of_clients(self, connection: Connection) -> float:
-        return max(self._client_changed_at.get(end.partition(":")[0], 0.0) for end in connection)
 
     # ---- waiting until it is quiet
 
@@ -464,6 +544,7 @@ class Reconciler:
 
     def _note_failed(self, connection: Connection, request: Request, code: int) -> None:
         failure = self.ledger.fail(connection, code, self._loop.time())
+        self._look_at |= self.matcher.together(connection)
         if failure.times > 1:
             return
         log.warning(

@@ -55,6 +55,7 @@ class Router:
         self._levels = Levels(self._buses)
         self._reconciler = Reconciler(self._mirror.graph, self)
         self._reconciler.may_act(lambda: self.rules.enabled and not self._inhibitors)
+        self._reconciler.watch.buses = lambda: self._buses.passages(self.rules.client_name)
         self._by_hand = ByHand(self._mirror.graph, self._reconciler)
         self.rules = Rules(self._mirror.graph, self._reconciler, self._inhibitors, self._state_file)
         self.configuration = Configuration(config_path, state_folder)
@@ -363,6 +364,7 @@ class Router:
     def set_bus_matrix(self, name: str, matrix: Sequence[Sequence[float]]) -> None:
         """Set the mix of a bus in linear factors, a row per output."""
         self._buses.set_matrix(name, matrix)
+        self._reconciler.buses_changed()
         self._events.plan_buses()
         self._keep_bus(name)
 

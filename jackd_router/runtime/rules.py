@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 from jackd_router.core.config import Config, Rule
 from jackd_router.core.errors import NoSuchRule
-from jackd_router.core.explain import Explanation, Facts, explain
+from jackd_router.core.explain import Explanation, Facts, explain, refusal_text
+from jackd_router.core.feedback import Passages
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.matcher import Matcher
+from jackd_router.core.mix import bus_passages, strip_of
 from jackd_router.core.names import nearest
 from jackd_router.core.plan import Deed, plan, shadowed, unmet
 from jackd_router.runtime.inhibitors import Inhibitors
@@ -80,27 +83,37 @@ class Rules:
         return self.client_name or config.client_name, self._switched(config)
 
     def _empty_matcher(self, config: Config) -> Matcher:
-        matcher = Matcher(config, client_name=self.client_name or config.client_name)
+        matcher = Matcher(config, client_name=self.client_name or config.client_name, graph=self._graph)
         for name, enabled in self._switched(config).items():
             matcher.set_rule_enabled(name, enabled)
         return matcher
 
     def report(self, matcher: Matcher, config: Config, *, holds: bool = True) -> PlanReport:
         """Give what these rules would do to the graph as it is; without `holds` as if nothing were held by hand."""
-        ledger = self._reconciler.ledger
-        steps = plan(
-            matcher,
-            self._graph,
-            owned=ledger.owned,
-            held=ledger.held if holds else (),
-            kept=ledger.kept if holds else (),
-            unmatched=config.unmatched,
-        ).steps
+        now = self._reconciler.situation
+        made = plan(
+            replace(
+                now,
+                matcher=matcher,
+                held=now.held if holds else (),
+                kept=now.kept if holds else (),
+                failed=(),
+                unmatched=config.unmatched,
+                feedback=config.feedback,
+                passages=Passages.of(
+                    bus_passages(map(strip_of, config.buses), self.client_name or config.client_name), matcher.via_passages()
+                ),
+            )
+        )
         return PlanReport(
-            connect=tuple(step.connection for step in steps if step.deed is Deed.CONNECT),
-            disconnect=tuple(step.connection for step in steps if step.deed is Deed.DISCONNECT),
+            connect=tuple(step.connection for step in made.steps if step.deed is Deed.CONNECT),
+            disconnect=tuple(step.connection for step in made.steps if step.deed is Deed.DISCONNECT),
             unmet=unmet(matcher),
             shadowed=shadowed(matcher),
+            refused=tuple(
+                (rule.name if (rule := matcher.decide(pair).rule) else "", pair, refusal_text(feedback))
+                for pair, feedback in sorted(made.refused.items())
+            ),
         )
 
     def report_now(self) -> PlanReport:
@@ -173,14 +186,14 @@ class Rules:
 
     def explain(self, source: PortName, destination: PortName) -> Explanation:
         """Tell why two ports, present or not, are or are not connected."""
-        return explain(Connection(source, destination), self._graph, self._reconciler.matcher, self._facts())
+        return explain(Connection(source, destination), self._reconciler.situation, self._facts())
 
     def explain_port(self, port: PortName) -> list[tuple[PortName, str, str, str]]:
         """Give (peer, state, rule, reason) for every peer that a connection or a rule joins to this port."""
-        matcher, facts = self._reconciler.matcher, self._facts()
+        matcher, now, facts = self._reconciler.matcher, self._reconciler.situation, self._facts()
         found: list[tuple[PortName, str, str, str]] = []
         for pair in sorted(self._graph.connections_of(port) | matcher.chosen_at(port)):
-            told = explain(pair, self._graph, matcher, facts)
+            told = explain(pair, now, facts)
             rule = matcher.decide(pair).rule
             peer = pair.destination if pair.source == port else pair.source
             found.append((peer, told.state, rule.name if rule else "", told.summary))
@@ -188,14 +201,10 @@ class Rules:
 
     def _facts(self) -> Facts:
         """Give what is known of pairs beyond the graph and the rules."""
-        ledger = self._reconciler.ledger
+        failures = self._reconciler.ledger.failures
         return Facts(
-            owned=ledger.owned,
-            held=ledger.held,
-            kept=ledger.kept,
             contested=self.contested,
-            failed={pair: f"code {failure.code}, {failure.times} times in a row" for pair, failure in ledger.failures.items()},
-            unmatched=self._config.unmatched,
+            failures={pair: f"code {failure.code}, {failure.times} times in a row" for pair, failure in failures.items()},
             paused=self._paused(),
         )
 

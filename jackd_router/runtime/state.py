@@ -129,6 +129,8 @@ class PlanReport:
     failed: tuple[Connection, ...] = ()
     unmet: tuple[str, ...] = ()
     shadowed: tuple[str, ...] = ()
+    refused: tuple[tuple[str, Connection, str], ...] = ()
+    """Rule, pair and reason of each connection that the feedback guard stops."""
 
 
 class Listener:

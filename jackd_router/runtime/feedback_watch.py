@@ -1,0 +1,101 @@
+"""The feedback guard at work: which wanted connections must not be made now, and which paths others have opened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from jackd_router.core.config import Feedback as FeedbackPolicy
+from jackd_router.core.config import Rule
+from jackd_router.core.explain import path_text
+from jackd_router.core.feedback import Feedback, Guard, Passages
+from jackd_router.core.graph import Connection, Graph, PortName
+from jackd_router.core.matcher import Matcher, Verdict
+from jackd_router.core.names import shown
+from jackd_router.core.plan import Situation
+from jackd_router.service.journal import Event
+
+log = logging.getLogger(__name__)
+
+BusPassages = Callable[[], tuple[tuple[PortName, PortName], ...]]
+"""Gives (input, output) wherever sound can pass through a bus of ours; the same object as long as nothing changed."""
+
+
+class FeedbackWatch:
+    """Keeps the wanted pairs that can be a piece of a path and are not made: only these have to be looked at each turn."""
+
+    def __init__(self, graph: Graph) -> None:
+        """Take the mirror's graph; no sound passes through us before `buses` says so."""
+        self._graph = graph
+        self.buses: BusPassages = tuple
+        self._unmade: dict[Connection, Rule] = {}
+        self._basis: object = None
+        self._passages = Passages()
+
+    def passages(self, matcher: Matcher) -> Passages:
+        """Give where sound passes inside of clients now."""
+        buses = self.buses()
+        basis = (matcher, matcher.via_version, buses)
+        if basis != self._basis:
+            self._basis, self._passages = basis, Passages.of(buses, matcher.via_passages())
+        return self._passages
+
+    def clear(self) -> None:
+        """Forget the pairs of a server that is gone, or of other rules."""
+        self._unmade.clear()
+
+    def look_at(self, now: Situation, pairs: Iterable[Connection]) -> set[Connection]:
+        """Decide anew what is refused, where these pairs may be other ones than before; give those that are unlike before."""
+        before = now.passages
+        now.passages = self.passages(now.matcher)
+        guard = Guard(self._graph, now.passages)
+        for connection in pairs if before is now.passages else now.matcher.wanted():
+            decision = now.matcher.decide(connection) if guard.concerns(connection) else None
+            if decision and decision.rule and decision.verdict is Verdict.WANTED:
+                self._unmade[connection] = decision.rule
+            else:
+                self._unmade.pop(connection, None)
+        if not self._unmade and not now.refused:
+            return set()
+        refused = now.refusals(self._unmade.items())
+        self._unmade = {pair: rule for pair, rule in self._unmade.items() if pair not in self._graph.connections}
+        unlike = refused.keys() ^ now.refused.keys()
+        now.refused = refused
+        return unlike
+
+    def warn_of(self, connection: Connection, now: Situation) -> None:
+        """Warn of a connection that somebody made by hand, when it opens a path."""
+        guard = Guard(self._graph, self.passages(now.matcher))
+        feedback = guard.closes(connection) if now.feedback is FeedbackPolicy.REFUSE else None
+        if feedback is None or _is_allowed(now.matcher, feedback):
+            return
+        self._warn(f"The connection {shown(connection.source)} -> {shown(connection.destination)}", feedback)
+
+    def warn_of_passages(self, now: Situation) -> None:
+        """Warn where a changed matrix opens a path that the passages before did not have."""
+        before, after = now.passages, self.passages(now.matcher)
+        if now.feedback is not FeedbackPolicy.REFUSE:
+            return
+        guard = Guard(self._graph, after)
+        for entry, outs in after.onward.items():
+            new = outs - before.onward.get(entry, frozenset())
+            for connection in self._graph.connections_of(entry) if new else ():
+                feedback = guard.closes(connection)
+                if feedback and not new.isdisjoint(feedback.path) and not _is_allowed(now.matcher, feedback):
+                    self._warn("The matrix of a bus", feedback)
+                    return
+
+    @staticmethod
+    def _warn(what: str, feedback: Feedback) -> None:
+        log.warning(
+            "%s opens a path: %s; nothing is cut",
+            what,
+            path_text(feedback),
+            extra={"MESSAGE_ID": Event.FEEDBACK, "REASON": str(feedback.danger)},
+        )
+
+
+def _is_allowed(matcher: Matcher, feedback: Feedback) -> bool:
+    """Tell whether a rule that allows feedback wants a piece of the path."""
+    rules = (matcher.decide(Connection(*piece)).rule for piece in zip(feedback.path, feedback.path[1:], strict=False))
+    return any(rule is not None and rule.allow_feedback for rule in rules)
