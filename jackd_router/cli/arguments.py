@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jackd_router import __version__
-from jackd_router.cli import buses, change, check, look, run, watch
+from jackd_router.cli import buses, change, check, look, run, simulate, watch
 from jackd_router.cli.remote import with_daemon
 from jackd_router.cli.terminal import PROGRAM
 
@@ -27,9 +27,23 @@ def parse(argv: Sequence[str] | None) -> Callable[[], int]:
     options = vars(top.parse_args(argv))
     if "gain" in options and options["name"] is None and (options["gain"], options["mute"]) != (None, None):
         top.error("which bus? write: bus NAME --gain DB")
-    if local := options.pop("local", None):
+    if local := _offline(top, options) or options.pop("local", None):
         return partial(local, **options)
     return partial(with_daemon, options.pop("remote"), options)
+
+
+def _offline(top: argparse.ArgumentParser, options: dict[str, Any]) -> Callable[..., int] | None:
+    """Give the command that takes the place of one that asks the daemon, where a saved graph is named."""
+    offline: Callable[..., int] | None = options.pop("local_with_graph", None)
+    if offline is None:
+        return None
+    if options["graph"] is not None:
+        del options["remote"]
+        return offline
+    if options["profile"] is not None:
+        top.error("--profile needs --graph: the daemon plans for the profile that is active")
+    del options["graph"], options["profile"]
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,8 +120,10 @@ def _add_changing(commands: Commands) -> None:
     command = _command(commands, "plan", "show what would change if a configuration file were in force")
     # The daemon reads it, and its working directory is not ours.
     command.add_argument("file", nargs="?", type=lambda text: Path(text).absolute(), metavar="FILE")
+    command.add_argument("--graph", type=Path, metavar="GRAPH", help="on this graph, saved by `graph --json`; needs no daemon")
+    command.add_argument("--profile", metavar="NAME", help="with --graph: in this profile")
     _add_json(command)
-    command.set_defaults(remote=change.plan)
+    command.set_defaults(remote=change.plan, local_with_graph=simulate.plan)
 
 
 def _add_rules(commands: Commands) -> None:

@@ -47,7 +47,7 @@ async def switch_rules(daemon: Daemon, *, names: list[str], enabled: bool, json:
 async def reapply(daemon: Daemon, *, dry_run: bool, json: bool) -> Exit:
     """Release all holds and let all rules decide anew."""
     (reply,) = await daemon.call("Rules.Reapply", "a{sv}", options(dry_run=dry_run))
-    _show_report(report(reply), json=json, would=dry_run)
+    show_report(report(reply), json=json, would=dry_run)
     return Exit.DONE
 
 
@@ -61,11 +61,11 @@ async def reload(daemon: Daemon, *, dry_run: bool, json: bool) -> Exit:
         if refusal.name != "InvalidConfig":
             raise
         # The text of the error is cut at 500 characters and may name the first problem only.
-        _show_problems(records(ProblemRecord, await daemon.get("Config.Problems")))
+        show_problems(records(ProblemRecord, await daemon.get("Config.Problems")))
         note("not reloaded: the configuration that was in force stays")
         return Exit.REFUSED
-    _show_problems(records(ProblemRecord, await daemon.get("Config.Problems")))
-    _show_report(report(reply), json=json, would=False)
+    show_problems(records(ProblemRecord, await daemon.get("Config.Problems")))
+    show_report(report(reply), json=json, would=False)
     return Exit.DONE
 
 
@@ -76,14 +76,15 @@ async def plan(daemon: Daemon, *, file: Path | None, json: bool) -> Exit:
 
 async def _plan(daemon: Daemon, path: str, *, json: bool) -> Exit:
     valid, problems, reply = await daemon.call("Config.Plan", "sa{sv}", path, options())
-    _show_problems(records(ProblemRecord, problems))
+    show_problems(records(ProblemRecord, problems))
     if not valid:
         return Exit.REFUSED
-    _show_report(report(reply), json=json, would=True)
+    show_report(report(reply), json=json, would=True)
     return Exit.DONE
 
 
-def _show_report(changes: Report, *, json: bool, would: bool) -> None:
+def show_report(changes: Report, *, json: bool, would: bool) -> None:
+    """Show what was changed, or would be."""
     if json:
         show_json(changes.as_json())
         return
@@ -93,6 +94,7 @@ def _show_report(changes: Report, *, json: bool, would: bool) -> None:
         show("no connection would change" if would else "no connection changed")
 
 
-def _show_problems(problems: list[ProblemRecord]) -> None:
+def show_problems(problems: list[ProblemRecord]) -> None:
+    """Write what is wrong with a configuration to stderr."""
     for problem in problems:
         complain(str(problem))

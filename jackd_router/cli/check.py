@@ -1,14 +1,20 @@
-"""The command `check`: everything that is wrong with a configuration file, without a daemon."""
+"""The command `check`: everything that is wrong with a configuration file; needs no daemon."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jackd_router.cli.exits import CommandFailed, Exit
-from jackd_router.cli.records import ProblemRecord
-from jackd_router.cli.terminal import complain, show, show_json
-from jackd_router.core.errors import ConfigInvalid, Problem
+from jackd_router.cli.records import ProblemRecord, RefusedRecord, report
+from jackd_router.cli.remote import Daemon, options
+from jackd_router.cli.terminal import complain, show, show_json, typed
+from jackd_router.core.errors import ConfigInvalid, Problem, Severity
+from jackd_router.dbus_api.errors import BusLost
+from jackd_router.dbus_api.session_bus import connect_session
 
 if TYPE_CHECKING:
     from jackd_router.core.config import Config
@@ -27,12 +33,38 @@ def check(*, file: Path | None, json: bool) -> Exit:
     except ConfigInvalid as invalid:
         _show(path, invalid.problems, None, json=json)
         return Exit.REFUSED
-    _show(path, config.warnings, config, json=json)
+    problems = tuple(sorted((*config.warnings, *_stopped(config, _refused_now(path)))))
+    _show(path, problems, config, json=json)
     return Exit.DONE
 
 
+def _refused_now(path: Path) -> list[RefusedRecord]:
+    """Ask a daemon, where one runs, what the feedback guard would stop on the present graph."""
+
+    async def ask() -> list[RefusedRecord]:
+        async with await connect_session() as bus:
+            _, _, reply = await Daemon(bus).call("Config.Plan", "sa{sv}", typed(str(path.absolute())), options())
+            return report(reply).refused
+
+    try:
+        return asyncio.run(ask())
+    except (BusLost, CommandFailed):
+        return []  # nobody there who knows a graph: the file is right all the same
+
+
+def _stopped(config: Config, refused: list[RefusedRecord]) -> Iterator[Problem]:
+    """Give a warning for each rule that the feedback guard stops, with the line to add."""
+    origins = {rule.name: rule.origin for rule in config.rules}
+    for name, stopped in itertools.groupby(sorted(refused), key=lambda record: record.rule):
+        first, *others = stopped
+        more = f" and {len(others)} more" if others else ""
+        text = f'rule "{name}": {first.source} -> {first.destination}{more} is not made now: {first.reason}'
+        origin = origins[name]
+        yield Problem(origin.file, origin.line, origin.column, text, Severity.WARNING)
+
+
 def _show(path: Path, problems: tuple[Problem, ...], config: Config | None, *, json: bool) -> None:
-    found = [ProblemRecord(str(p.severity), p.file, p.line, p.column, p.text) for p in problems]
+    found = [ProblemRecord.of_problem(problem) for problem in problems]
     if json:
         show_json({"file": str(path), "valid": config is not None, "problems": [problem._asdict() for problem in found]})
         return

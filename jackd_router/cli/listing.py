@@ -122,6 +122,7 @@ def report_lines(report: Report) -> Iterator[str]:
     yield from (f"+ {pair}" for pair in report.connect)
     yield from (f"- {pair}" for pair in report.disconnect)
     yield from (f"! {pair} (failed)" for pair in report.failed)
+    yield from (f"refused: {r.source} -> {r.destination} of rule '{r.rule}': {r.reason}" for r in report.refused)
     yield from (f"unmet: rule '{name}' has no partners now" for name in report.unmet)
     yield from (f"shadowed: rule '{name}' never decides: earlier rules speak first" for name in report.shadowed)
 

@@ -54,6 +54,7 @@ async def graph(daemon: Daemon, *, json: bool) -> Exit:
         show_json(
             {
                 "version": version,
+                "client_name": await daemon.get("Server.ClientName"),
                 "ports": [port._asdict() for port in known],
                 "connections": [pair._asdict() for pair in connected],
             }

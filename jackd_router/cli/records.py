@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar, cast
 
 from jackd_router.cli.exits import CommandFailed
+from jackd_router.core.errors import Problem
 from jackd_router.core.graph import PortFlags
 
 
@@ -82,6 +83,11 @@ class ProblemRecord(NamedTuple):
     column: int
     text: str
 
+    @classmethod
+    def of_problem(cls, problem: Problem) -> ProblemRecord:
+        """Give the record for a problem that was found here."""
+        return cls(str(problem.severity), problem.file, problem.line, problem.column, problem.text)
+
     def __str__(self) -> str:
         """Give `file:line:column: text`, a warning called so."""
         what = "" if self.severity == "error" else f"{self.severity}: "
@@ -97,6 +103,15 @@ class AppliedRecord(NamedTuple):
     destination: str
 
 
+class RefusedRecord(NamedTuple):
+    """A connection that the feedback guard stops."""
+
+    rule: str
+    source: str
+    destination: str
+    reason: str
+
+
 class Report(NamedTuple):
     """What was changed, or would be."""
 
@@ -105,11 +120,13 @@ class Report(NamedTuple):
     failed: list[Pair]
     unmet: list[str]
     shadowed: list[str]
+    refused: list[RefusedRecord]
 
     def as_json(self) -> dict[str, object]:
         """Give the report with pairs as objects."""
         pairs = {key: [pair._asdict() for pair in value] for key, value in zip(self._fields[:3], self[:3], strict=True)}
-        return {**pairs, "unmet": self.unmet, "shadowed": self.shadowed}
+        refused = [record._asdict() for record in self.refused]
+        return {**pairs, "unmet": self.unmet, "shadowed": self.shadowed, "refused": refused}
 
 
 class BusRecord(NamedTuple):
@@ -160,7 +177,8 @@ def report(reply: object) -> Report:
     """Give the report of a plan, a reload or a reapply; what it does not speak of is empty."""
     told = cast("Mapping[str, Any]", reply)
     connect, disconnect, failed = (pairs(told.get(key, [])) for key in ("connect", "disconnect", "failed"))
-    return Report(connect, disconnect, failed, list(told.get("unmet", [])), list(told.get("shadowed", [])))
+    refused = records(RefusedRecord, told.get("refused", []))
+    return Report(connect, disconnect, failed, list(told.get("unmet", [])), list(told.get("shadowed", [])), refused)
 
 
 def bus(properties: Mapping[str, object]) -> BusRecord:

@@ -42,10 +42,14 @@ def records_of_problems(problems: Iterable[Problem]) -> list[ProblemRecord]:
 
 def report_of(report: PlanReport) -> dict[str, Variant]:
     """Give what was done, or would be."""
+    refused = pairs_of([pair for _, pair, _ in report.refused])
     return {
         "connect": variant("a(ss)", pairs_of(report.connect)),
         "disconnect": variant("a(ss)", pairs_of(report.disconnect)),
         "failed": variant("a(ss)", pairs_of(report.failed)),
         "unmet": variant("as", report.unmet),
         "shadowed": variant("as", report.shadowed),
+        "refused": variant(
+            "a(ssss)", [(rule, *pair, reason) for (rule, _, reason), pair in zip(report.refused, refused, strict=True)]
+        ),
     }

@@ -16,11 +16,11 @@ from typing import Protocol
 
 from jackd_router.core.config import Config, Manual, Rule
 from jackd_router.core.errors import ServerLost
-from jackd_router.core.explain import refusal_text
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.matcher import Matcher, Verdict
 from jackd_router.core.names import shown
 from jackd_router.core.plan import Deed, Situation, Step
+from jackd_router.core.words import refusal_text
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess
 from jackd_router.runtime.feedback_watch import FeedbackWatch

@@ -8,14 +8,12 @@ from dataclasses import replace
 
 from jackd_router.core.config import Config, Rule
 from jackd_router.core.errors import NoSuchRule
-from jackd_router.core.explain import Explanation, Facts, explain, refusal_text
-from jackd_router.core.feedback import Passages
+from jackd_router.core.explain import Explanation, Facts, explain, explain_port
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.matcher import Matcher
-from jackd_router.core.mix import bus_passages, strip_of
 from jackd_router.core.names import nearest
-from jackd_router.core.plan import Deed, plan, shadowed, unmet
 from jackd_router.runtime.inhibitors import Inhibitors
+from jackd_router.runtime.preview import preview, situation
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.state import PlanReport, RuleState
 from jackd_router.runtime.state_file import StateFile
@@ -91,30 +89,8 @@ class Rules:
     def report(self, matcher: Matcher, config: Config, *, holds: bool = True) -> PlanReport:
         """Give what these rules would do to the graph as it is; without `holds` as if nothing were held by hand."""
         now = self._reconciler.situation
-        made = plan(
-            replace(
-                now,
-                matcher=matcher,
-                held=now.held if holds else (),
-                kept=now.kept if holds else (),
-                failed=(),
-                unmatched=config.unmatched,
-                feedback=config.feedback,
-                passages=Passages.of(
-                    bus_passages(map(strip_of, config.buses), self.client_name or config.client_name), matcher.via_passages()
-                ),
-            )
-        )
-        return PlanReport(
-            connect=tuple(step.connection for step in made.steps if step.deed is Deed.CONNECT),
-            disconnect=tuple(step.connection for step in made.steps if step.deed is Deed.DISCONNECT),
-            unmet=unmet(matcher),
-            shadowed=shadowed(matcher),
-            refused=tuple(
-                (rule.name if (rule := matcher.decide(pair).rule) else "", pair, refusal_text(feedback))
-                for pair, feedback in sorted(made.refused.items())
-            ),
-        )
+        alone = situation(config, matcher, self._graph, self.client_name or config.client_name)
+        return preview(replace(alone, owned=now.owned, held=now.held if holds else (), kept=now.kept if holds else ()))
 
     def report_now(self) -> PlanReport:
         """Give what the rules in force would do if nothing were held."""
@@ -190,14 +166,8 @@ class Rules:
 
     def explain_port(self, port: PortName) -> list[tuple[PortName, str, str, str]]:
         """Give (peer, state, rule, reason) for every peer that a connection or a rule joins to this port."""
-        matcher, now, facts = self._reconciler.matcher, self._reconciler.situation, self._facts()
-        found: list[tuple[PortName, str, str, str]] = []
-        for pair in sorted(self._graph.connections_of(port) | matcher.chosen_at(port)):
-            told = explain(pair, now, facts)
-            rule = matcher.decide(pair).rule
-            peer = pair.destination if pair.source == port else pair.source
-            found.append((peer, told.state, rule.name if rule else "", told.summary))
-        return found
+        found = explain_port(port, self._reconciler.situation, self._facts())
+        return [(peer, told.state, told.decider, told.summary) for peer, told in found]
 
     def _facts(self) -> Facts:
         """Give what is known of pairs beyond the graph and the rules."""

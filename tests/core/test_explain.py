@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jackd_router.core.config import Unmatched
-from jackd_router.core.explain import Explanation, Facts, Outcome, State, explain
-from jackd_router.core.graph import PortType
+from jackd_router.core.explain import Explanation, Facts, Outcome, State, explain, explain_port
+from jackd_router.core.feedback import Danger, Feedback
+from jackd_router.core.graph import PortName, PortType
+from jackd_router.core.plan import Situation
 from tests.core.building import config, connection, destination, graph, matcher, source
 
 RULES = """
@@ -40,10 +44,15 @@ PORTS = [
 ]
 
 
-def told(pair: str, *, connected: bool = False, facts: Facts | None = None) -> Explanation:
+def situation(rules: str = RULES, *connected: str, **known: Any) -> Situation:
+    """Give the situation of these rules among the ports above."""
+    now = graph(PORTS, map(connection, connected))
+    return Situation(matcher(config(rules), PORTS, graph=now), now, **known)
+
+
+def told(pair: str, *, connected: bool = False, facts: Facts | None = None, **known: Any) -> Explanation:
     """Explain the pair among the ports above."""
-    now = graph(PORTS, [connection(pair)] if connected else [])
-    return explain(connection(pair), now, matcher(config(RULES), PORTS), facts or Facts())
+    return explain(connection(pair), situation(RULES, *([pair] if connected else []), **known), facts or Facts())
 
 
 WANTED = "synth:out_1 -> mixer:in_1"
@@ -51,81 +60,82 @@ FORBIDDEN = "synth:out_1 -> mixer:in_3"
 CROSSED = "synth:out_1 -> mixer:in_2"
 LEFT = "hand:out -> mixer:in_1"
 UNSPOKEN = "other:out -> mixer:in_1"
-YES, NO, MINE = '"yes" (test.toml:17)', '"no" (test.toml:7)', '"mine" (test.toml:12)'
+OFF, YES, NO, MINE = '"off" (test.toml:2)', '"yes" (test.toml:17)', '"no" (test.toml:7)', '"mine" (test.toml:12)'
 
 
 @pytest.mark.parametrize(
-    ("pair", "connected", "facts", "state", "because"),
+    ("pair", "connected", "known", "state", "because"),
     [
-        (WANTED, True, Facts(), State.CONNECTED, f"is connected: rule {YES} wants it"),
-        (WANTED, False, Facts(), State.PENDING, f"is not connected: rule {YES} wants it; it will be made"),
+        (WANTED, True, {}, State.CONNECTED, f"is connected: rule {YES} wants it"),
+        (WANTED, False, {}, State.PENDING, f"is not connected: rule {YES} wants it; it will be made"),
         (
             WANTED,
             False,
-            Facts(paused="the rules are switched off"),
+            {"facts": Facts(paused="the rules are switched off")},
             State.PENDING,
             f"is not connected: rule {YES} wants it; nothing is done about it: the rules are switched off",
         ),
         (
             WANTED,
             False,
-            Facts(held={connection(WANTED)}),
+            {"held": {connection(WANTED)}},
             State.HELD,
             f"is not connected: rule {YES} wants it, but it was cut by hand and is held",
         ),
         (
             WANTED,
             False,
-            Facts(failed={connection(WANTED): "code -1"}),
+            {"facts": Facts(failures={connection(WANTED): "code -1"})},
             State.FAILED,
             f"is not connected: rule {YES} wants it, but JACK did not do it: code -1",
         ),
         (
             WANTED,
             False,
-            Facts(refused={connection(WANTED): "it would feed back"}),
+            {"refused": {connection(WANTED): Feedback(Danger.MICROPHONE, (PortName("mic:1"), PortName("amp:1")))}},
             State.REFUSED,
-            f"is not connected: rule {YES} wants it, but it is refused: it would feed back",
+            f"is not connected: rule {YES} wants it, but it would make a way from a microphone to a loudspeaker "
+            "(mic:1 -> amp:1); where that is meant, write allow_feedback = true into the rule",
         ),
         (
             WANTED,
             False,
-            Facts(contested={connection(WANTED)}),
+            {"facts": Facts(contested={connection(WANTED)})},
             State.CONTESTED,
             f"is not connected: rule {YES} wants it, but another program keeps undoing that; "
             "the router waits before it tries again",
         ),
-        (FORBIDDEN, False, Facts(), State.FORBIDDEN, f"is not connected: rule {NO} forbids it"),
-        (FORBIDDEN, True, Facts(), State.FORBIDDEN, f"is connected: rule {NO} forbids it; it will be cut"),
+        (FORBIDDEN, False, {}, State.FORBIDDEN, f"is not connected: rule {NO} forbids it"),
+        (FORBIDDEN, True, {}, State.FORBIDDEN, f"is connected: rule {NO} forbids it; it will be cut"),
         (
             FORBIDDEN,
             True,
-            Facts(kept={connection(FORBIDDEN)}),
+            {"kept": {connection(FORBIDDEN)}},
             State.CONNECTED,
             f"is connected: it was connected by hand to stay, though rule {NO} forbids it",
         ),
-        (LEFT, True, Facts(), State.CONNECTED, f"is connected: rule {MINE} leaves it alone"),
-        (LEFT, False, Facts(), State.NOT_CONNECTED, f"is not connected: rule {MINE} leaves it alone"),
-        (UNSPOKEN, True, Facts(), State.CONNECTED, "is connected: no rule speaks of it"),
+        (LEFT, True, {}, State.CONNECTED, f"is connected: rule {MINE} leaves it alone"),
+        (LEFT, False, {}, State.NOT_CONNECTED, f"is not connected: rule {MINE} leaves it alone"),
+        (UNSPOKEN, True, {}, State.CONNECTED, "is connected: no rule speaks of it"),
         (
             UNSPOKEN,
             True,
-            Facts(unmatched=Unmatched.REMOVE),
+            {"unmatched": Unmatched.REMOVE},
             State.CONNECTED,
             "is connected: no rule speaks of it; it will be cut",
         ),
-        (UNSPOKEN, False, Facts(), State.NOT_CONNECTED, "is not connected: no rule speaks of it"),
+        (UNSPOKEN, False, {}, State.NOT_CONNECTED, "is not connected: no rule speaks of it"),
         (
             UNSPOKEN,
             True,
-            Facts(owned={connection(UNSPOKEN): "old"}),
+            {"owned": {connection(UNSPOKEN): "old"}},
             State.CONNECTED,
             'is connected: rule "old" made it, and no rule wants it any more; it will be cut',
         ),
     ],
 )
-def test_each_way_things_can_stand(pair: str, connected: bool, facts: Facts, state: State, because: str) -> None:
-    found = told(pair, connected=connected, facts=facts)
+def test_each_way_things_can_stand(pair: str, connected: bool, known: dict[str, Any], state: State, because: str) -> None:
+    found = told(pair, connected=connected, **known)
     assert (found.state, found.summary) == (state, f"{pair} {because}")
 
 
@@ -148,7 +158,7 @@ def test_the_steps_name_every_rule_in_deciding_order() -> None:
 
 def test_a_rule_that_comes_too_late_is_overruled() -> None:
     text = "[[rule]]\nname = 'a'\naction = 'leave'\nfrom = '*'\nto = '*'\n[[rule]]\nname = 'b'\nfrom = '*'\nto = 'mixer:in_1'\n"
-    found = explain(connection(WANTED), graph(PORTS), matcher(config(text), PORTS), Facts())
+    found = explain(connection(WANTED), situation(text), Facts())
     assert [(step.rule, step.outcome) for step in found.steps] == [("a", Outcome.DECIDES), ("b", Outcome.OVERRULED)]
     assert found.steps[1].reason == "it wants the connection, but an earlier rule has decided"
 
@@ -156,8 +166,6 @@ def test_a_rule_that_comes_too_late_is_overruled() -> None:
 @pytest.mark.parametrize(
     ("pair", "why"),
     [
-        ("synth:out_3 -> mixer:in_1", "there is no port synth:out_3; did you mean synth:out_2?"),
-        ("synth:out_1 -> nobody", "there is no port nobody"),
         ("mixer:in_1 -> mixer:in_2", "mixer:in_1 is an input port: a connection begins at an output port"),
         ("synth:out_1 -> synth:out_2", "synth:out_2 is an output port: a connection ends at an input port"),
         ("keys:midi -> mixer:in_1", "keys:midi carries midi, mixer:in_1 audio: they cannot be connected"),
@@ -166,6 +174,52 @@ def test_a_rule_that_comes_too_late_is_overruled() -> None:
 def test_what_cannot_be_connected(pair: str, why: str) -> None:
     found = told(pair)
     assert (found.state, found.summary, found.steps) == (State.NOT_CONNECTED, f"{pair} cannot be connected: {why}", ())
+
+
+@pytest.mark.parametrize(
+    ("pair", "state", "why"),
+    [
+        (
+            "synth:out_3 -> mixer:in_1",
+            State.NOT_CONNECTED,
+            f"there is no port synth:out_3 now (did you mean synth:out_2?); if it were, no rule speaks of it; rule {OFF} "
+            "does not: it is switched off",
+        ),
+        (
+            "synth:out_1 -> nobody",
+            State.NOT_CONNECTED,
+            "there is no port nobody now; if it were, no rule speaks of it",
+        ),
+        (
+            "hand:out_2 -> new:in",
+            State.NOT_CONNECTED,
+            "there is no port hand:out_2 and no port new:in now (did you mean hand:out?); if they were, "
+            f"rule {MINE} leaves it alone",
+        ),
+    ],
+)
+def test_ports_that_are_not_there_are_explained_as_if_they_were(pair: str, state: State, why: str) -> None:
+    found = told(pair)
+    assert (found.state, found.summary) == (state, f"{pair} is not connected: {why}")
+
+
+def test_a_port_that_is_not_there_leaves_no_trace() -> None:
+    now = situation()
+    before = now.matcher.wanted()
+    explain(connection("synth:out_0 -> mixer:in_0"), now, Facts())
+    explain_port(PortName("synth:out_0"), now, Facts())
+    assert now.matcher.wanted() == before
+    assert PortName("synth:out_0") not in now.graph.ports
+
+
+def test_one_port_is_explained_with_every_peer() -> None:
+    now = situation(RULES, "hand:out -> mixer:in_1")
+    assert [(peer, each.state, each.decider) for peer, each in explain_port(PortName("mixer:in_1"), now, Facts())] == [
+        ("hand:out", State.CONNECTED, "mine"),
+        ("synth:out_1", State.PENDING, "yes"),
+    ]
+    absent = explain_port(PortName("synth:out_3"), now, Facts())
+    assert [(peer, each.state, each.decider) for peer, each in absent] == [("mixer:in_3", State.NOT_CONNECTED, "yes")]
 
 
 def test_names_are_shown() -> None:

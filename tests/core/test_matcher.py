@@ -6,7 +6,8 @@ import pytest
 
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.graph import PortName
-from jackd_router.core.matcher import Matcher, Role
+from jackd_router.core.matcher import Matcher
+from jackd_router.core.speakers import Standing, speakers
 from tests.core.building import config, connection, destination, matcher, source
 
 RULES = """
@@ -103,13 +104,16 @@ def test_destinations_leave_with_the_last_source_that_named_them() -> None:
     assert set(asked.wanted()) == {connection("synth:b_1 -> mixer:b")}
 
 
-def test_speakers_come_in_deciding_order_with_their_role(stereo: Matcher) -> None:
-    told = stereo.speakers(connection("synth:out_1 -> mixer:in_2"))
-    assert [(speaker.rule.name, speaker.role) for speaker in told] == [("no", Role.DISABLED), ("yes", Role.NOT_PAIRED)]
+def test_speakers_come_in_deciding_order_with_their_standing(stereo: Matcher) -> None:
+    told = speakers(stereo, connection("synth:out_1 -> mixer:in_2"))
+    assert [(speaker.rule.name, speaker.standing) for speaker in told] == [
+        ("no", Standing.DISABLED),
+        ("yes", Standing.NOT_PAIRED),
+    ]
     assert set(told[1].instead) == {connection("synth:out_1 -> mixer:in_1"), connection("synth:out_2 -> mixer:in_2")}
-    (own,) = stereo.speakers(connection("mixer:out -> mixer:in_1"))
-    assert (own.rule.name, own.role) == ("never", Role.SAME_CLIENT)
-    assert stereo.speakers(connection("synth:out_1 -> mixer:gone")) == ()
+    (own,) = speakers(stereo, connection("mixer:out -> mixer:in_1"))
+    assert (own.rule.name, own.standing) == ("never", Standing.SAME_CLIENT)
+    assert speakers(stereo, connection("synth:out_1 -> mixer:gone")) == ()
 
 
 def test_a_rule_that_is_not_there_is_named_with_the_nearest(stereo: Matcher) -> None:
@@ -120,6 +124,6 @@ def test_a_rule_that_is_not_there_is_named_with_the_nearest(stereo: Matcher) -> 
 def test_a_port_event_compares_with_few_of_many_rules() -> None:
     rules = "".join(f"[[rule]]\nname = 'r{n}'\nfrom = 'client{n}:*'\nto = '/dest{n}:.*/'\n" for n in range(500))
     asked = Matcher(config(rules), client_name="router")
-    assert len(asked._membership._from.may_match(source("client7:out"))) == 1
-    assert len(asked._membership._to.may_match(destination("dest123:in"))) == 1
-    assert not asked._membership._from.may_match(source("other:out"))
+    assert len(asked.membership._outputs.may_match(source("client7:out"))) == 1
+    assert len(asked.membership._inputs.may_match(destination("dest123:in"))) == 1
+    assert not asked.membership._outputs.may_match(source("other:out"))

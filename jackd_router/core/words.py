@@ -1,0 +1,157 @@
+"""The words of explanations: each reason, each standing of a rule and each path of sound in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from jackd_router.core.config import Action, Rule
+from jackd_router.core.feedback import Danger, Feedback
+from jackd_router.core.graph import Connection, PortName
+from jackd_router.core.matcher import Decision, Verdict
+from jackd_router.core.membership import Place, Role
+from jackd_router.core.names import shown
+from jackd_router.core.plan import Reason, Situation, Step
+from jackd_router.core.speakers import Speaker, Standing
+
+
+def because(
+    step: Step, decision: Decision, speaking: tuple[Speaker, ...], now: Situation, failures: Mapping[Connection, str]
+) -> str:
+    """Give why a pair is, or is not, to be connected."""
+    named = f"rule {_quoted(decision.rule)}" if decision.rule else "no rule"
+    plain = {
+        Reason.WANTED: f"{named} wants it",
+        Reason.FORBIDDEN: f"{named} forbids it",
+        Reason.LEFT: f"{named} leaves it alone",
+        Reason.HELD: f"{named} wants it, but it was cut by hand and is held",
+        Reason.EXCLUSIVE: f'no rule wants it, and rule "{step.rule}" has a port of it for its own connections (exclusive)',
+    }
+    if step.reason in plain:
+        return plain[step.reason]
+    match step.reason:
+        case Reason.KEPT:
+            return f"it was connected by hand to stay{f', though {named} {_against(decision)}' if decision.rule else ''}"
+        case Reason.BYPASSED:
+            speaker = next((speaker for speaker in speaking if speaker.rule is decision.rule), None)
+            return f"{named} leads the sound through {_clients_of(speaker.ports if speaker else ())} instead"
+        case Reason.WITHHELD:
+            blocker = decision.blocker or now.withheld_by(step.connection)
+            return f"{named} wants all its pairs or none (complete), and {_why_blocked(blocker, now, failures)}"
+        case Reason.REFUSED:
+            return f"{named} wants it, but {refusal_text(now.refused[step.connection])}"
+        case Reason.NO_LONGER_WANTED:
+            return f'rule "{step.rule}" made it, and no rule wants it any more{_near_miss(speaking)}'
+        case _:
+            return f"no rule speaks of it{_near_miss(speaking)}"
+
+
+def _against(decision: Decision) -> str:
+    return {
+        Verdict.FORBIDDEN: "forbids it",
+        Verdict.BYPASSED: "leads the sound through another client",
+        Verdict.WITHHELD: "cannot have all its pairs",
+    }.get(decision.verdict, "does not want it")
+
+
+def _near_miss(speaking: tuple[Speaker, ...]) -> str:
+    near = next((speaker for speaker in speaking if speaker.standing is not Standing.SPEAKS), None)
+    return f"; rule {_quoted(near.rule)} does not: {not_chosen(near)}" if near else ""
+
+
+def _why_blocked(blocker: Connection | None, now: Situation, failures: Mapping[Connection, str]) -> str:
+    if blocker is None:
+        return "one of them cannot be made"
+    if blocker in failures:
+        return f"JACK did not make {pair_text(blocker)}: {failures[blocker]}"
+    if blocker in now.refused:
+        return f"{pair_text(blocker)} is refused: {refusal_text(now.refused[blocker])}"
+    decision = now.matcher.decide(blocker)
+    return (
+        f"rule {_quoted(decision.rule)} {_against(decision)}: {pair_text(blocker)}"
+        if decision.rule
+        else f"{pair_text(blocker)} is not"
+    )
+
+
+def refusal_text(feedback: Feedback) -> str:
+    """Give in words why a connection is refused, and what to write where it is wanted."""
+    return f"it would make {path_text(feedback)}; where that is meant, write allow_feedback = true into the rule"
+
+
+def path_text(feedback: Feedback) -> str:
+    """Give a path of sound in words."""
+    path = " -> ".join(map(shown, feedback.path))
+    match feedback.danger:
+        case Danger.MICROPHONE:
+            return f"a way from a microphone to a loudspeaker ({path})"
+        case Danger.LOOP:
+            return f"a loop through a bus ({path})"
+        case _:
+            assert_never(feedback.danger)
+
+
+def says(speaker: Speaker, decision: Decision | None = None) -> str:
+    """Give what a rule says of a pair of which it speaks."""
+    match speaker.rule.action:
+        case Action.CONNECT if speaker.rule.follows:
+            return f"it follows {', '.join(map(shown, speaker.ports))}, which the source feeds"
+        case Action.CONNECT if speaker.ports:
+            return f"it leads the sound through {_clients_of(speaker.ports)} instead"
+        case Action.CONNECT if decision and decision.blocker:
+            return f"it wants all its pairs or none, and cannot have {pair_text(decision.blocker)}"
+        case Action.CONNECT:
+            return "it wants the connection"
+        case Action.FORBID:
+            return "it forbids the connection"
+        case Action.LEAVE:
+            return "it leaves the connection alone"
+        case _:
+            assert_never(speaker.rule.action)
+
+
+def not_chosen(speaker: Speaker) -> str:
+    """Give why a rule does not speak of a pair with which it has to do."""
+    rule = speaker.rule
+    match speaker.standing:
+        case Standing.DISABLED:
+            return "it is switched off"
+        case Standing.OTHER_PROFILE:
+            return f"it counts only in the profiles {', '.join(sorted(rule.profiles or ()))}"
+        case Standing.CONDITION:
+            return f"its condition does not hold: {', '.join(map(_condition, speaker.conditions))}"
+        case Standing.SAME_CLIENT:
+            return "both ports are of one client, and it does not say same_client = true"
+        case Standing.VIA_CLIENT:
+            return "one of the ports is of a client of its 'via', which is neither source nor destination"
+        case Standing.FALLBACK:
+            return "another entry of its 'from', 'to' or their fallbacks counts now"
+        case Standing.INCOMPLETE:
+            return "it wants all ports of both clients paired or none (complete), and some have no partner"
+        case Standing.NOT_FOLLOWED:
+            return "the source feeds none of the ports that it follows"
+        case Standing.NOT_PAIRED | Standing.SPEAKS:
+            instead = ", ".join(map(pair_text, speaker.instead))
+            written = f'"{rule.pair}"' if isinstance(rule.pair, str) else "{ ... }"
+            return f"its selectors match both ports, but pair = {written} makes {instead or 'no pair of them'}"
+        case _:
+            assert_never(speaker.standing)
+
+
+def _condition(place: Place) -> str:
+    """Give in words which entry of `when` is not as it should be."""
+    what = "matches no port" if place.role is Role.PRESENT else "matches a port"
+    return f"entry {place.number + 1} of when.{'present' if place.role is Role.PRESENT else 'absent'} {what}"
+
+
+def _clients_of(ports: tuple[PortName, ...]) -> str:
+    return ", ".join(dict.fromkeys(shown(port.partition(":")[0]) for port in ports)) or "another client"
+
+
+def pair_text(connection: Connection) -> str:
+    """Give `source -> destination`."""
+    return f"{shown(connection.source)} -> {shown(connection.destination)}"
+
+
+def _quoted(rule: Rule) -> str:
+    return f'"{rule.name}" ({rule.origin})'

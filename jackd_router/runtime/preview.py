@@ -1,0 +1,47 @@
+"""Previews: what rules would do to a graph, as the report that D-Bus and the command line give."""
+
+from __future__ import annotations
+
+from jackd_router.core.config import DEFAULT_PROFILE, Config
+from jackd_router.core.feedback import Passages
+from jackd_router.core.graph import Graph
+from jackd_router.core.matcher import Matcher
+from jackd_router.core.mix import bus_passages, strip_of
+from jackd_router.core.plan import Deed, Situation, plan, shadowed, unmet
+from jackd_router.core.words import refusal_text
+from jackd_router.runtime.state import PlanReport
+
+
+def simulate(config: Config, graph: Graph, *, client_name: str = "", profile: str = DEFAULT_PROFILE.name) -> PlanReport:
+    """Give what a configuration would do to a graph that nobody has to have; `client_name`: ours there."""
+    client_name = client_name or config.client_name
+    matcher = Matcher(config, client_name=client_name, graph=graph)
+    matcher.set_profile(profile)
+    for port in graph.ports.values():
+        matcher.add_port(port)
+    return preview(situation(config, matcher, graph, client_name))
+
+
+def situation(config: Config, matcher: Matcher, graph: Graph, client_name: str) -> Situation:
+    """Give how it stands where nothing is known but the graph."""
+    buses = bus_passages(map(strip_of, config.buses), client_name)
+    return Situation(
+        matcher,
+        graph,
+        unmatched=config.unmatched,
+        feedback=config.feedback,
+        passages=Passages.of(buses, matcher.via_passages()),
+    )
+
+
+def preview(now: Situation) -> PlanReport:
+    """Give what is to be done, and what the rules are worth on this graph."""
+    made = plan(now)
+    deciders = ((now.matcher.decide(pair).rule, pair, feedback) for pair, feedback in sorted(made.refused.items()))
+    return PlanReport(
+        connect=tuple(step.connection for step in made.steps if step.deed is Deed.CONNECT),
+        disconnect=tuple(step.connection for step in made.steps if step.deed is Deed.DISCONNECT),
+        unmet=unmet(now.matcher),
+        shadowed=shadowed(now.matcher),
+        refused=tuple((rule.name, pair, refusal_text(feedback)) for rule, pair, feedback in deciders if rule),
+    )
