@@ -40,10 +40,11 @@ def check(*, file: Path | None, json: bool) -> Exit:
 
 def _refused_now(path: Path) -> list[RefusedRecord]:
     """Ask a daemon, where one runs, what the feedback guard would stop on the present graph."""
+    asked = typed(str(path.absolute()))
 
     async def ask() -> list[RefusedRecord]:
         async with await connect_session() as bus:
-            _, _, reply = await Daemon(bus).call("Config.Plan", "sa{sv}", typed(str(path.absolute())), options())
+            _, _, reply = await Daemon(bus).call("Config.Plan", "sa{sv}", asked, options())
             return report(reply).refused
 
     try:

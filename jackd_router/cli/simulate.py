@@ -44,7 +44,7 @@ def _report(found: PlanReport) -> Report:
     def pairs(connections: tuple[Connection, ...]) -> list[Pair]:
         return [Pair(*map(shown, connection)) for connection in connections]
 
-    refused = [RefusedRecord(rule, *map(shown, pair), reason) for rule, pair, reason in found.refused]
+    refused = [RefusedRecord(rule, *Pair(*map(shown, pair)), reason) for rule, pair, reason in found.refused]
     return Report(pairs(found.connect), pairs(found.disconnect), [], list(found.unmet), list(found.shadowed), refused)
 
 
