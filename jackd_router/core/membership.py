@@ -14,7 +14,7 @@ from typing import NamedTuple
 from jackd_router.core.config import Action, Rule
 from jackd_router.core.graph import Port, PortName, PortType
 from jackd_router.core.names import NaturalKey, natural_key
-from jackd_router.core.selector_index import SelectorIndex, client_names
+from jackd_router.core.selector_index import PortIndex, SelectorIndex
 from jackd_router.core.selectors import Selectors, flow, match
 
 Key = tuple[str, ...]
@@ -70,7 +70,7 @@ class Membership:
         self._to: SelectorIndex[tuple[int, Key]] = SelectorIndex()
         self._filled: dict[tuple[int, Key], Selectors] = {}
         self._key_users: dict[tuple[int, Key], int] = {}
-        self._destinations_by_client: dict[str, set[PortName]] = {}
+        self._known_destinations = PortIndex()
         for rank, rule in enumerate(rules):
             self._from.add(rank, rule.sources)
             if not self._groups[rank]:
@@ -88,8 +88,7 @@ class Membership:
                     self._use_key(rank, key)
                     self._join(member, rank, key)
         else:
-            for client in client_names(seen):
-                self._destinations_by_client.setdefault(client, set()).add(port.name)
+            self._known_destinations.add(port.name, seen)
             for rank, key in self._to.may_match(seen):
                 if match(self._filled[rank, key], seen) is not None:
                     self._join(member, rank, key)
@@ -105,10 +104,7 @@ class Membership:
             for rank, key in used:
                 self._release_key(rank, key)
         else:
-            for client in client_names(member.seen):
-                self._destinations_by_client[client].discard(name)
-                if not self._destinations_by_client[client]:
-                    del self._destinations_by_client[client]
+            self._known_destinations.remove(name, member.seen)
 
     def matched(self, rank: int) -> int:
         """Give how many ports belong to the rule."""
@@ -153,7 +149,7 @@ class Membership:
         selectors = tuple(selector.filled(groups) for selector in self._rules[rank].destinations)
         self._filled[rank, key] = selectors
         self._to.add((rank, key), selectors)
-        for name in self._may_be_meant(selectors):
+        for name in self._known_destinations.may_match(selectors):
             if match(selectors, self.members[name].seen) is not None:
                 self._join(self.members[name], rank, key)
 
@@ -169,13 +165,6 @@ class Membership:
         parts = [part for part in (Part(rank, kind, key) for kind in PortType) if part in self.destinations]
         for name in [name for part in parts for names in self.destinations[part].values() for name in names]:
             self._leave(self.members[name], rank, key)
-
-    def _may_be_meant(self, selectors: Selectors) -> set[PortName]:
-        """Give all destinations that may match, and some that do not."""
-        beginnings = [selector.beginning() for selector in selectors]
-        if all(beginning.whole for beginning in beginnings):
-            return set().union(*(self._destinations_by_client.get(beginning.text, ()) for beginning in beginnings))
-        return set().union(*self._destinations_by_client.values())
 
     def _join(self, member: Member, rank: int, key: Key) -> None:
         if rank not in member.keys:
