@@ -7,7 +7,7 @@ there is now. Forbidden and left pairs are never listed, only looked up; so `*` 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -234,10 +234,14 @@ class Matcher:
                 return connection
         return None
 
+    def chosen(self) -> tuple[Connection, ...]:
+        """Give every pair that some rule chooses, whoever decides it."""
+        self._settle()
+        return tuple(self.choices)
+
     def wanted(self) -> dict[Connection, Rule]:
         """Give every wanted pair with the rule that decided so."""
-        self._settle()
-        decisions = {connection: self._decide(connection) for connection in self.choices}
+        decisions = {connection: self._decide(connection) for connection in self.chosen()}
         return {
             connection: decision.rule
             for connection, decision in decisions.items()
@@ -359,19 +363,31 @@ class Matcher:
 
     def _settle(self) -> None:
         """Pair anew what is stale."""
+        for _ in self.settle_in_steps():
+            pass
+
+    def settle_in_steps(self) -> Generator[None, None, None]:
+        """Pair anew what is stale, and pause after each rule: thousands of ports that come at once take their time."""
         while self._stale:
-            stale, self._stale = self._stale, {}
-            before: dict[Cell, _Chosen] = {}
-            for part, touched in stale.items():
-                for cell, chain in self._cells_to_pair(part, touched).items():
-                    before[cell] = self._cells.get(cell, {})
-                    self._set_cell(cell, self._paired(cell, chain))
-            # What moves from one cell to another is dropped here and chosen there: all drops come first.
-            for cell, old in before.items():
-                self._drop(cell, old.keys() - self._cells.get(cell, {}).keys())
-            for cell in before:
-                self._choose(cell)
+            rank = next(iter(self._stale)).rank
+            stale = [part for part in self._stale if part.rank == rank] if len(self._stale) > 1 else list(self._stale)
+            self._pair_anew([(part, self._stale.pop(part)) for part in stale])
+            if self._stale:
+                yield
         self._follows.settle(self._graph.connections_of)
+
+    def _pair_anew(self, stale: list[tuple[Part, set[tuple[Place, str]]]]) -> None:
+        """Pair parts of one rule."""
+        before: dict[Cell, _Chosen] = {}
+        for part, touched in stale:
+            for cell, chain in self._cells_to_pair(part, touched).items():
+                before[cell] = self._cells.get(cell, {})
+                self._set_cell(cell, self._paired(cell, chain))
+        # What moves from one cell to another is dropped here and chosen there: all drops come first.
+        for cell, old in before.items():
+            self._drop(cell, old.keys() - self._cells.get(cell, {}).keys())
+        for cell in before:
+            self._choose(cell)
 
     def _cells_to_pair(self, part: Part, touched: set[tuple[Place, str]]) -> dict[Cell, Chain]:
         """Give the cells that may be other ones than before: those that there were and those that there are now."""
