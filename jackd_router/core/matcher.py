@@ -176,6 +176,13 @@ class Matcher:
             self.remove_port(name)
             self.add_port(port)
 
+    def retire(self) -> None:
+        """Let go of everything, once another matcher has taken over.
+
+        The parts know each other, so that only the garbage collector would find them: a stop of 0.1 s with 4,000 ports.
+        """
+        self.membership.forget_listener()
+
     # ---- what can be asked
 
     def is_enabled(self, name: str) -> bool:
@@ -185,6 +192,14 @@ class Matcher:
     def is_active(self, rule: Rule) -> bool:
         """Whether the rule is switched on, of the active profile, and its `when` holds."""
         return self._active[self.rank(rule)]
+
+    @property
+    def looks_at_connections(self) -> bool:
+        """Whether what an active rule says depends on what is connected."""
+        return any(
+            active and (rule.follows or rule.exclusive or rule.complete)
+            for active, rule in zip(self._active, self.rules, strict=True)
+        )
 
     @property
     def has_exclusive(self) -> bool:

@@ -99,13 +99,24 @@ class Listener(Protocol):
         """Note that an entry of the rule's `when` has its first match, or none any more."""
 
 
+class _Nobody:
+    """The listener of a membership that is out of use."""
+
+    def part_changed(self, part: Part, place: Place, client: str) -> None:
+        """Nobody is told."""
+
+    def condition_changed(self, rank: int) -> None:
+        """Nobody is told."""
+
+
 class Membership:
     """The ports by rule, and the rules by port."""
 
     def __init__(self, rules: Sequence[Rule], listener: Listener) -> None:
         self.members: dict[PortName, Member] = {}
         self.parts: list[dict[tuple[PortType, Key], Part]] = [{} for _ in rules]
-        self._rules, self._listener = rules, listener
+        self._rules = rules
+        self._listener: Listener = listener
         self._matched = [0] * len(rules)
         self._conditions: dict[tuple[int, Place], int] = {}
         self._groups = [_groups_used(rule) for rule in rules]
@@ -137,6 +148,10 @@ class Membership:
         del self.members[name]
         (self._known_outputs if member.port.is_source else self._known_inputs).remove(name, member.seen)
         self._ask_anew(self._positions.remove(name, member.seen, member.order))
+
+    def forget_listener(self) -> None:
+        """Tell nobody any more, who then can go without waiting for the garbage collector."""
+        self._listener = _Nobody()
 
     def matched(self, rank: int) -> int:
         """Give how many ports belong to the rule."""

@@ -155,6 +155,11 @@ class Situation:
     passages: Passages = field(default_factory=Passages)
     refused: Mapping[Connection, Feedback] = field(default_factory=dict)
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether what is done in one turn may let the rules say something else in the next."""
+        return bool(self.refused) or self.matcher.looks_at_connections
+
     def refusals(self, wanted: Iterable[tuple[Connection, Rule]]) -> dict[Connection, Feedback]:
         """Give which of some wanted pairs the feedback guard refuses to make."""
         guard = Guard(self.graph, self.passages)
@@ -231,7 +236,7 @@ def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
                     done.pop(step.connection, None)  # undone again in a later turn: not done at all
                 else:
                     done[step.connection] = step
-            if not deeds:
+            if not deeds or not now.may_go_on:
                 break
             yield
     order = {rule.name: rank for rank, rule in enumerate(before.matcher.rules)}

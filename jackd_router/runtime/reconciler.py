@@ -97,6 +97,8 @@ class Reconciler:
         again = {*self.ledger.failures, *self.ledger.quarrels, *self.ledger.holds}
         self.ledger.failures.clear()
         self.ledger.quarrels.clear()
+        if before is not matcher:
+            before.retire()
         if concerned is None:
             self.look_at_everything()
         else:

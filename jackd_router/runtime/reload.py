@@ -52,7 +52,9 @@ class Reload:
             config = await self._read(path)
         except ConfigInvalid as error:
             return error.problems, PlanReport()
-        return config.warnings, (await self._rules.prepare(config)).report
+        prepared = await self._rules.prepare(config)
+        prepared.matcher.retire()
+        return config.warnings, prepared.report
 
     async def run(self, *, dry_run: bool = False) -> PlanReport:
         """Put the files in force; with any error nothing changes. Raise ConfigInvalid with all of them.
@@ -77,6 +79,8 @@ class Reload:
             self._configuration.keep_copy()
             await self._swap(before, prepared)
             self._affected.config_changed()
+        else:
+            prepared.matcher.retire()
         return prepared.report
 
     async def _read(self, path: str) -> Config:

@@ -15,6 +15,7 @@ from jackd_router.core.matcher import Matcher
 from jackd_router.core.names import nearest
 from jackd_router.core.plan import Situation
 from jackd_router.core.steps import run_at_once
+from jackd_router.runtime.garbage import collected_later
 from jackd_router.runtime.inhibitors import Inhibitors
 from jackd_router.runtime.preview import preview, preview_in_steps, situation
 from jackd_router.runtime.reconciler import Reconciler
@@ -88,6 +89,10 @@ class Rules:
 
     async def prepare(self, config: Config) -> Prepared:
         """Match other rules with the graph and plan what they do, without keeping other work waiting for long."""
+        with collected_later():
+            return await self._prepare(config)
+
+    async def _prepare(self, config: Config) -> Prepared:
         while True:
             basis = self._basis(config)
             # In a thread: to sort hundreds of rules takes longer than others may wait.
