@@ -23,6 +23,7 @@ from jackd_router.core.membership import Member, Membership, Part, Place, Role
 from jackd_router.core.names import nearest
 from jackd_router.core.pairing import Pairs, is_complete, pair
 from jackd_router.core.selectors import PortSelector, flow
+from jackd_router.core.steps import run_at_once
 
 
 class Verdict(StrEnum):
@@ -157,7 +158,7 @@ class Matcher:
             for part in self.membership.parts[rank].values():
                 self._stale.setdefault(part, set())
         else:
-            self._settle()
+            self.settle()
             self.choices.touch([connection for connection in self.choices if self._covers(rank, connection)])
 
     def _look_for_cv(self) -> None:
@@ -216,12 +217,12 @@ class Matcher:
         A pair that no rule has chosen is not among them, even when a rule forbids it now: look at what is connected too
         when a rule was switched or the aliases of a port have changed.
         """
-        self._settle()
+        self.settle()
         return self.choices.take_changed()
 
     def decide(self, connection: Connection) -> Decision:
         """Give what the first rule that speaks of the pair says."""
-        self._settle()
+        self.settle()
         return self._decide(connection)
 
     def _decide(self, connection: Connection) -> Decision:
@@ -251,7 +252,7 @@ class Matcher:
 
     def chosen(self) -> tuple[Connection, ...]:
         """Give every pair that some rule chooses, whoever decides it."""
-        self._settle()
+        self.settle()
         return tuple(self.choices)
 
     def wanted(self) -> dict[Connection, Rule]:
@@ -265,7 +266,7 @@ class Matcher:
 
     def together(self, connection: Connection) -> frozenset[Connection]:
         """Give the pairs that are made with this wanted one, or not at all."""
-        self._settle()
+        self.settle()
         choices = self.choices.of(connection)
         group = choices[min(choices)].group if choices else None
         return frozenset() if group is None else frozenset(self.choices.group(group)) - {connection}
@@ -280,13 +281,13 @@ class Matcher:
 
     def is_fan_out(self, connection: Connection) -> bool:
         """Whether every rule that chose the pair did so only as the rest of a fan-out."""
-        self._settle()
+        self.settle()
         choices = self.choices.of(connection)
         return bool(choices) and all(choice.is_rest for choice in choices.values())
 
     def chosen_by(self, rule_name: str) -> frozenset[Connection]:
         """Give the pairs that a rule chooses to connect, whoever decides them."""
-        self._settle()
+        self.settle()
         rank = self._rank(rule_name)
         if self.rules[rank].follows:
             return self._follows.chosen_by(rank)
@@ -295,13 +296,13 @@ class Matcher:
 
     def finds_partners(self, rule_name: str) -> bool:
         """Tell whether a rule pairs anything now, be it that nothing feeds what it follows."""
-        self._settle()
+        self.settle()
         parts = self.membership.parts[self._rank(rule_name)].values()
         return any(self._cells_of.get(part) for part in parts)
 
     def chosen_at(self, port: PortName) -> frozenset[Connection]:
         """Give the pairs of a port that some rule chooses."""
-        self._settle()
+        self.settle()
         return frozenset(self.choices.at(port))
 
     def ports_matched(self, rule_name: str) -> int:
@@ -310,12 +311,12 @@ class Matcher:
 
     def circles(self) -> frozenset[tuple[str, PortName, PortName]]:
         """Give (rule, followed port, partner) for each partner that is left out as it would close a circle."""
-        self._settle()
+        self.settle()
         return frozenset((self.rules[each.rank].name, each.followed, each.partner) for each in self._follows.left_out)
 
     def via_passages(self) -> Iterator[tuple[PortName, PortName]]:
         """Give (input, output) of each client that an active rule leads sound through."""
-        self._settle()
+        self.settle()
         for part, chain in self._chains.items():
             if part.type is PortType.AUDIO:
                 for number in {hop.destination.number for hop in chain.hops if hop.destination.role is Role.VIA_IN}:
@@ -376,10 +377,9 @@ class Matcher:
 
     # ---- pairing
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Pair anew what is stale."""
-        for _ in self.settle_in_steps():
-            pass
+        run_at_once(self.settle_in_steps())
 
     def settle_in_steps(self) -> Generator[None, None, None]:
         """Pair anew what is stale, and pause after each rule: thousands of ports that come at once take their time."""

@@ -42,8 +42,7 @@ class Speaker:
 
 def speakers(matcher: Matcher, connection: Connection) -> tuple[Speaker, ...]:
     """Give every rule whose selectors cover the pair, or that chooses it by way of `via` or `follow`, in deciding order."""
-    decision_is_settled = matcher.decide(connection)
-    del decision_is_settled
+    matcher.settle()
     ends = matcher.ends(connection)
     if ends is None:
         return ()
@@ -60,12 +59,8 @@ def _is_partner(rank: int, destination: Member) -> bool:
 
 def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
     rule = matcher.rules[rank]
-    if not matcher.is_enabled(rule.name):
-        return Speaker(rule, Standing.DISABLED)
-    if not matcher.is_in_profile(rule):
-        return Speaker(rule, Standing.OTHER_PROFILE)
-    if not matcher.membership.holds(rank):
-        return Speaker(rule, Standing.CONDITION, conditions=tuple(matcher.membership.unmet_conditions(rank)))
+    if (inactive := inactive_rule(matcher, rule)) is not None:
+        return inactive
     if rule.action is not Action.CONNECT or rank in matcher.choices.of(connection):
         return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(_by_way_of(matcher, rank, connection, ends))))
     if _same_client(connection) and not rule.same_client:
@@ -73,6 +68,18 @@ def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Me
     if rule.follows:
         return Speaker(rule, Standing.NOT_FOLLOWED)
     return _not_chosen(matcher, rank, connection, ends)
+
+
+def inactive_rule(matcher: Matcher, rule: Rule) -> Speaker | None:
+    """Give why a rule does not count now, whatever the pair; None where it does."""
+    if not matcher.is_enabled(rule.name):
+        return Speaker(rule, Standing.DISABLED)
+    if not matcher.is_in_profile(rule):
+        return Speaker(rule, Standing.OTHER_PROFILE)
+    rank = matcher.rank(rule)
+    if not matcher.membership.holds(rank):
+        return Speaker(rule, Standing.CONDITION, conditions=tuple(matcher.membership.unmet_conditions(rank)))
+    return None
 
 
 def _by_way_of(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Iterable[PortName]:

@@ -15,6 +15,7 @@ from jackd_router.core.matcher import Matcher
 from jackd_router.core.names import nearest
 from jackd_router.core.plan import Situation
 from jackd_router.core.steps import run_at_once
+from jackd_router.core.words import inactive_because
 from jackd_router.runtime.garbage import collected_later
 from jackd_router.runtime.inhibitors import Inhibitors
 from jackd_router.runtime.preview import preview, preview_in_steps, situation
@@ -205,6 +206,7 @@ class Rules:
             ports_matched=self._reconciler.matcher.ports_matched(rule.name),
             connections_made=sum(owner == rule.name for owner in self._reconciler.ledger.owned.values()),
             last_applied_usec=self._last_applied.get(rule.name, 0),
+            inactive_because=inactive_because(self._reconciler.matcher, rule),
         )
 
     # ---- why

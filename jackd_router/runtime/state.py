@@ -95,6 +95,12 @@ class RuleState:
     ports_matched: int
     connections_made: int
     last_applied_usec: int
+    inactive_because: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether it counts now."""
+        return not self.inactive_because
 
 
 @dataclass(frozen=True, slots=True)
