@@ -7,7 +7,7 @@ there is now. Forbidden and left pairs are never listed, only looked up; so `*` 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -439,7 +439,7 @@ class Matcher:
         """Give what a rule chooses between two clients."""
         part, rule = cell.part, self.rules[cell.part.rank]
         hop = next((hop for hop in chain.hops if hop[:2] == (cell.source, cell.destination)), None)
-        if hop is None or (cell.source_client == cell.destination_client and not (rule.same_client or rule.follows)):
+        if hop is None:
             return {}
         pairs = self._pairs(part, chain, cell)
         if not pairs:
@@ -452,9 +452,20 @@ class Matcher:
         return {pair: Choice(False, hop.is_bypassed, None if hop.is_bypassed else group) for pair in pairs}
 
     def _pairs(self, part: Part, chain: Chain, cell: Cell) -> Pairs:
+        rule = self.rules[part.rank]
         sources = chain.ports(part, cell.source, cell.source_client)
         destinations = chain.ports(part, cell.destination, cell.destination_client)
-        return pair(sources, destinations, self.rules[part.rank].pair) if sources and destinations else {}
+        if cell.source_client == cell.destination_client and not (rule.same_client or rule.follows):
+            sources, destinations = self._of_devices(part, sources), self._of_devices(part, destinations)
+        return pair(sources, destinations, rule.pair) if sources and destinations else {}
+
+    def _of_devices(self, part: Part, ports: Sequence[PortName]) -> Sequence[PortName]:
+        """Give the ports of sound devices.
+
+        JACK2 has all devices in one client, `system`: a microphone there and a loudspeaker are not one program that is
+        connected to itself, and the feedback guard looks after them.
+        """
+        return [name for name in ports if part.type is PortType.AUDIO and self.membership.members[name].port.is_physical]
 
     def _is_complete(self, cell: Cell) -> bool:
         """Tell whether every source of one client has its destination at the other, over all keys."""

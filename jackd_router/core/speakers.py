@@ -8,10 +8,11 @@ from enum import StrEnum
 
 from jackd_router.core.chain import Chain
 from jackd_router.core.config import Action, Rule
-from jackd_router.core.graph import Connection, PortName
+from jackd_router.core.graph import Connection, PortName, PortType
 from jackd_router.core.matcher import Matcher
 from jackd_router.core.membership import Member, Part, Place, Role
 from jackd_router.core.pairing import is_complete
+from jackd_router.core.selectors import flow
 
 
 class Standing(StrEnum):
@@ -63,7 +64,7 @@ def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Me
         return inactive
     if rule.action is not Action.CONNECT or rank in matcher.choices.of(connection):
         return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(_by_way_of(matcher, rank, connection, ends))))
-    if _same_client(connection) and not rule.same_client:
+    if _same_client(connection) and not rule.same_client and not all(map(_is_of_device, ends)):
         return Speaker(rule, Standing.SAME_CLIENT)
     if rule.follows:
         return Speaker(rule, Standing.NOT_FOLLOWED)
@@ -134,6 +135,10 @@ def _parts(rank: int, end: Member) -> list[Part]:
 
 def _clients(connection: Connection) -> set[str]:
     return {end.partition(":")[0] for end in connection}
+
+
+def _is_of_device(end: Member) -> bool:
+    return end.port.is_physical and flow(end.port.type) is PortType.AUDIO
 
 
 def _same_client(connection: Connection) -> bool:
