@@ -290,7 +290,7 @@ async def test_configuration(session_bus: BusDaemon, start_router: StartRouter, 
 
         router.write_config(CONFIG.replace('name = "main"', 'name = "FX return"').replace("FX return", "fx_return"))
         (report,) = await on.call("Config.Reload", "a{sv}", NOTHING)
-        assert set(report) == {"connect", "disconnect", "failed", "unmet", "shadowed"}
+        assert set(report) == {"connect", "disconnect", "failed", "unmet", "shadowed", "refused"}
         await until(lambda: {"InterfacesAdded", "InterfacesRemoved"} <= {got.member for got in seen})
         (managed,) = await on.call("org.freedesktop.DBus.ObjectManager.GetManagedObjects")
         assert set(managed) == {names.bus_path("fx_return"), names.bus_path("talk-back")}
