@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
-from jackd_router.core.config import Action, Config, Rule
+from jackd_router.core.config import DEFAULT_PROFILE, Action, Config, Rule
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.graph import Connection, Port, PortName
 from jackd_router.core.membership import Cell, Member, Membership
@@ -64,7 +64,9 @@ class Matcher:
         # The deciding order; sorted() keeps ties in file order. From here on a rule is known by its rank.
         self.rules: tuple[Rule, ...] = tuple(sorted(config.rules, key=lambda rule: -rule.priority))
         self._ranks = {rule.name: rank for rank, rule in enumerate(self.rules)}
-        self._enabled = [rule.enabled for rule in self.rules]
+        self._switched = [rule.enabled for rule in self.rules]
+        self._profile = DEFAULT_PROFILE.name
+        self._enabled = [self._counts(rank) for rank in range(len(self.rules))]
         self._names = {client_name: config.client_name, config.client_name: client_name}
         self._membership = Membership(self.rules)
         self._cells: tuple[dict[Cell, Pairs], ...] = tuple({} for _ in self.rules)
@@ -93,9 +95,24 @@ class Matcher:
     def set_rule_enabled(self, name: str, enabled: bool) -> None:
         """Switch a rule on or off: one that is off says nothing."""
         rank = self._rank(name)
-        if self._enabled[rank] == enabled:
+        self._switched[rank] = enabled
+        self._count(rank)
+
+    def set_profile(self, name: str) -> None:
+        """Let the rules count that are in this profile, and no others."""
+        self._profile = name
+        for rank in range(len(self.rules)):
+            self._count(rank)
+
+    def _counts(self, rank: int) -> bool:
+        profiles = self.rules[rank].profiles
+        return self._switched[rank] and (profiles is None or self._profile in profiles)
+
+    def _count(self, rank: int) -> None:
+        """Note what changes where a rule counts that did not, or does not any more."""
+        if self._enabled[rank] == self._counts(rank):
             return
-        self._enabled[rank] = enabled
+        self._enabled[rank] = self._counts(rank)
         if self.rules[rank].action is Action.CONNECT:
             self._stale.update(self._membership.cells_of_rule(rank))
         else:
@@ -104,7 +121,7 @@ class Matcher:
 
     def is_enabled(self, name: str) -> bool:
         """Whether the rule is switched on."""
-        return self._enabled[self._rank(name)]
+        return self._switched[self._rank(name)]
 
     def take_changed(self) -> set[Connection]:
         """Give the pairs that are or were chosen by a connect rule and may be decided otherwise since the last call.

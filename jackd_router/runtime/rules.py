@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from jackd_router.core.config import Config, Rule
+from jackd_router.core.config import DEFAULT_PROFILE, Config, Rule
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.explain import Explanation, Facts, explain
 from jackd_router.core.graph import Connection, Graph, PortName
@@ -31,6 +31,7 @@ class Rules:
         self._config = Config()
         self._switches: dict[str, tuple[bool, bool]] = {}
         """Rule -> whether it was switched on in this run, and what the configuration said then."""
+        self._profile = DEFAULT_PROFILE.name
         self._last_applied: dict[str, int] = {}
         self.enabled = True
         self.client_name = ""
@@ -76,11 +77,12 @@ class Rules:
             matcher.remove_port(name)
         return matcher
 
-    def _basis(self, config: Config) -> tuple[str, dict[str, bool]]:
-        return self.client_name or config.client_name, self._switched(config)
+    def _basis(self, config: Config) -> tuple[str, str, dict[str, bool]]:
+        return self.client_name or config.client_name, config.profile(self._profile).name, self._switched(config)
 
     def _empty_matcher(self, config: Config) -> Matcher:
         matcher = Matcher(config, client_name=self.client_name or config.client_name)
+        matcher.set_profile(config.profile(self._profile).name)
         for name, enabled in self._switched(config).items():
             matcher.set_rule_enabled(name, enabled)
         return matcher
@@ -117,6 +119,15 @@ class Rules:
             self._state_file.kept.rules[name] = {"enabled": enabled, "configured": rule.enabled}
             self._state_file.changed()
         self._reconciler.matcher.set_rule_enabled(name, enabled)
+        self._reconciler.look_at_everything()
+
+    def set_profile(self, name: str) -> None:
+        """Let the rules of this profile decide from now on; what was cut by hand is theirs again."""
+        if name == self._profile:
+            return
+        self._profile = name
+        self._reconciler.matcher.set_profile(name)
+        self._reconciler.release(tuple(self._reconciler.ledger.held))
         self._reconciler.look_at_everything()
 
     # ---- how they stand
