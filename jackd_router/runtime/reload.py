@@ -13,6 +13,7 @@ from jackd_router.core.errors import ConfigInvalid, Problem
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.config_files import load_config
 from jackd_router.runtime.configuration import Configuration
+from jackd_router.runtime.profiles import Profiles
 from jackd_router.runtime.rules import Prepared, Rules
 from jackd_router.runtime.state import PlanReport
 
@@ -34,9 +35,10 @@ class Affected:
 class Reload:
     """One reload at a time."""
 
-    def __init__(self, configuration: Configuration, rules: Rules, buses: Buses, affected: Affected) -> None:
+    def __init__(self, configuration: Configuration, rules: Rules, buses: Buses, profiles: Profiles, affected: Affected) -> None:
         """Take what is swapped, and who must follow."""
-        self._configuration, self._rules, self._buses, self._affected = configuration, rules, buses, affected
+        self._configuration, self._rules, self._buses, self._profiles = configuration, rules, buses, profiles
+        self._affected = affected
         self._turn = asyncio.Lock()
 
     async def validate(self, path: str) -> tuple[Problem, ...]:
@@ -76,9 +78,9 @@ class Reload:
         if not dry_run:
             before = self._configuration.in_force
             self._configuration.accept(config)
-            self._configuration.keep_copy()
             await self._swap(before, prepared)
             self._affected.config_changed()
+            await asyncio.to_thread(self._configuration.keep_copy)
         else:
             prepared.matcher.retire()
         return prepared.report
@@ -89,8 +91,9 @@ class Reload:
     async def _swap(self, before: Config, prepared: Prepared) -> None:
         config = prepared.config
         names = self._buses.names
-        self._buses.load(config.buses)
+        self._profiles.put_in_force(config)
         self._rules.put_prepared_in_force(prepared)
+        self._rules.set_profile(self._profiles.active)
         if (before.server_name, before.client_name) != (config.server_name, config.client_name):
             await self._affected.replace_keeper(config)
         else:

@@ -67,8 +67,9 @@ class Rules:
 
     def set_profile(self, name: str) -> None:
         """Work in another profile."""
-        self.profile = name
-        self._reconciler.set_profile(name)
+        if name != self.profile:
+            self.profile = name
+            self._reconciler.set_profile(name)
 
     def _switched(self, config: Config) -> dict[str, bool]:
         """Give how rules were switched by hand, unless the configuration says something else now than it did then."""
@@ -125,7 +126,7 @@ class Rules:
 
     def _basis(self, config: Config) -> tuple[str, str, dict[str, bool]]:
         """Give what a matcher depends on beside the configuration and the ports: our name, the profile, switched rules."""
-        return self.client_name or config.client_name, self.profile, self._switched(config)
+        return self.client_name or config.client_name, config.profile(self.profile).name, self._switched(config)
 
     def _empty_matcher(self, config: Config, basis: tuple[str, str, dict[str, bool]]) -> Matcher:
         client_name, profile, switched = basis

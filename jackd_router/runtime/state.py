@@ -166,6 +166,9 @@ class Listener:
     def config_changed(self) -> None:
         """Note that a (re)load was tried: path, time, validity or problems may differ."""
 
+    def profiles_changed(self) -> None:
+        """Note that another profile is active, or that there are other ones."""
+
     def inhibitors_changed(self) -> None:
         """Note that somebody inhibits, or no longer does."""
 

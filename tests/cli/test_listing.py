@@ -165,6 +165,7 @@ def test_status_says_what_is_wrong() -> None:
         "status-text": "waiting for the JACK server",
         "server-state": "connecting",
         "server-name": "default",
+        "profile": "live",
         "ports": 0,
         "connections": 0,
         "rules": 3,
@@ -177,6 +178,7 @@ def test_status_says_what_is_wrong() -> None:
     fields = listing.status_fields(status)
     assert fields["Status"] == "degraded: waiting for the JACK server"
     assert fields["JACK"] == "connecting, server 'default'"
+    assert fields["Profile"] == "live"
     assert fields["File"].startswith("/home/u/router.toml (INVALID")
     assert listing.with_underscores(status)["server_state"] == "connecting"
 
