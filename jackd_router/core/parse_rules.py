@@ -27,6 +27,8 @@ from jackd_router.core.vocabulary import CONNECT_ONLY
 
 MAX_PRIORITY = 2**31 - 1
 
+_CHANNEL_MAP = 'a table of endings { FL = "AUX0", FR = ["AUX1", "AUX3"] }'
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -140,9 +142,9 @@ class _RuleReader:
 def _pairing(table: Table) -> Pairing | ChannelMap:
     value = table.values.get("pair")
     if not isinstance(value, Mapping):
-        return table.choice("pair", Pairing.AUTO)
+        return table.choice("pair", Pairing.AUTO, also=[_CHANNEL_MAP])
     if not value:
-        table.wrong("pair", value, 'a table of endings, { FL = "AUX0", FR = ["AUX1", "AUX3"] }, not empty')
+        table.wrong("pair", value, f"{_CHANNEL_MAP}, not empty")
     endings = table.table("pair")
     first: dict[str, str] = {}
     for source in value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,71 +16,7 @@ from jackd_router.runtime.config_files import read_document
 from tests.core.building import config, without_origins
 from tests.core.random_configs import configs
 
-EVERYTHING = r"""
-[server]
-name = "studio"
-library = "jack2"
-[client]
-name = "mé\""
-[daemon]
-watch = false
-[policy]
-unmatched = "remove"
-manual = "enforce"
-feedback = "allow"
-[[rule]]
-name = 'a "rule"'
-from = ['/(?P<x>\w+)"\\:.*/', { client = '/(?P<x>.)/', port = 'out*' }]
-to = { client = 'Caf\xe9 \\ {x}', port = '/in_{1}/', type = "audio", physical = true, terminal = false }
-pair = { FL = "AUX0", "front right" = ['"1"', 'AUX\3'] }
-complete = true
-exclusive = "both"
-fallback = [["phones:{x}", '/"\.é{1}/'], { pretty_name = "Köpf*" }]
-from_fallback = [['''/(?P<x>"')\\/''', '/(?P<x>.)*/'], '/(?P<x>)/']
-via = [[{ client = "reverb", nth = [2, 1] }, "delay"], { bus = "main" }]
-when = { present = [["a", "b"], "/c'/"], absent = { type = "cv", nth = 3 } }
-profiles = ["live", "default"]
-manual = "enforce"
-allow_feedback = true
-same_client = true
-priority = -1
-enabled = false
-[[rule]]
-name = "recorder"
-follow = ["system:playback_*", { pretty_name = '/Speakers (.)/', type = "cv" }]
-to = "recorder"
-pair = "name"
-when.present = "x"
-[[rule]]
-name = "b"
-action = "forbid"
-from = { exact = "a:*" }
-when.absent = [["d"]]
-profiles = ["live"]
-to = [{ alias = "x*" }, { bus = "main" }, { bus = "main", channel = "L" }, "c", "c:", "c:d:*", { port = "x" }]
-[[bus]]
-name = "main"
-channels = ["L", "R"]
-outputs = 1
-gain = -6.5
-channel_gains = [-1e-3, 3]
-mute = true
-matrix = [[0.5, -1e-7]]
-fade_ms = 0
-[[profile]]
-name = "live"
-description = 'On "stage", with \ é'
-[profile.bus.main]
-gain = -1e-3
-mute = false
-[profile.bus.B-2]
-[[bus]]
-name = "B-2"
-[[profile]]
-name = "default"
-description = "at home"
-bus.B-2.gain = -inf
-"""
+EVERYTHING = Path(__file__).with_name("everything.toml").read_text()
 
 
 def test_every_setting_survives() -> None:
