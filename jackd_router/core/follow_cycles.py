@@ -1,15 +1,15 @@
 """Circles of rules that follow: found where the text of the selectors shows them.
 
 Only what is certain counts, for it keeps the configuration from being used: two globs of which one name matches both,
-a name that the other's expression matches, equal expressions. Circles that only the ports show are left out when they
-are paired (`core/follow.py`).
+a name that the other's expression matches, equal expressions; all rules carry the same kind and count at the same time.
+Circles that only the ports show are left out when they are paired (`core/follow.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import combinations, product
+from itertools import combinations
 
 from jackd_router.core.config import Rule
 from jackd_router.core.graph import PortType
@@ -23,14 +23,15 @@ def find_cycles(rules: Sequence[Rule | None]) -> list[list[int]]:
     """Give each circle once, as positions of rules from the first one on; None stands for a rule that does not follow."""
     circles: list[list[int]] = []
     seen: set[int] = set()
-    for kind, profile in product(_FLOWS, _profiles(rules)):
-        # In this profile, of what carries this kind.
-        leads = _leads(rules, kind, profile)
-        for start in leads:
-            circle = None if start in seen else _circle(start, leads)
-            if circle and not any(_never_together(rules[one], rules[other]) for one, other in combinations(circle, 2)):
-                circles.append(circle)
-                seen.update(circle)
+    for kind in _FLOWS:
+        everywhere = _leads(rules, kind)
+        for profile in _profiles(rules):
+            leads = _in_profile(everywhere, rules, profile)
+            for start in leads:
+                circle = None if start in seen else _circle(start, leads)
+                if circle and not any(_never_together(rules[one], rules[other]) for one, other in combinations(circle, 2)):
+                    circles.append(circle)
+                    seen.update(circle)
     return circles
 
 
@@ -55,17 +56,20 @@ def _circle(start: int, leads: dict[int, list[int]]) -> list[int] | None:
     return None
 
 
-def _leads(rules: Sequence[Rule | None], kind: PortType, profile: str | None) -> dict[int, list[int]]:
-    """Give, for each rule that carries this kind in the profile, those that follow what it connects to."""
-    active = {
-        index: rule
-        for index, rule in enumerate(rules)
-        if rule is not None and (rule.profiles is None or profile in rule.profiles) and _of_kind(rule.sources, kind)
+def _leads(rules: Sequence[Rule | None], kind: PortType) -> dict[int, list[int]]:
+    """Give, for each rule that carries this kind, those that follow what it connects to."""
+    followed = {index: _of_kind(rule.sources, kind) for index, rule in enumerate(rules) if rule is not None}
+    followed = {index: selectors for index, selectors in followed.items() if selectors}
+    reached = {index: _reached(rule, kind) for index, rule in enumerate(rules) if rule is not None and index in followed}
+    return {index: [other for other in followed if _meet(reached[index], followed[other])] for index in followed}
+
+
+def _in_profile(leads: dict[int, list[int]], rules: Sequence[Rule | None], profile: str | None) -> dict[int, list[int]]:
+    """Give of this what counts in the profile."""
+    counts = {
+        index for index in leads if (rule := rules[index]) is not None and (rule.profiles is None or profile in rule.profiles)
     }
-    return {
-        index: [other for other, two in active.items() if _meet(_reached(one, kind), _of_kind(two.sources, kind))]
-        for index, one in active.items()
-    }
+    return {index: [other for other in others if other in counts] for index, others in leads.items() if index in counts}
 
 
 def _reached(rule: Rule, kind: PortType) -> Selectors:
