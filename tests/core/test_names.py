@@ -94,10 +94,10 @@ def test_the_nearest_name_is_found_and_a_far_one_is_not() -> None:
         ("monitor_SL", "SL"),
         ("in_m", "MONO"),
         ("capture_AUX07", "AUX7"),
-        ("capture_AUX0", "AUX"),
-        ("out_1", None),
+        ("capture_AUX0", "AUX0"),
+        ("out_1", "1"),
         ("foil", None),
-        ("left_1", None),
+        ("left_1", "1"),
         ("", None),
     ],
 )
