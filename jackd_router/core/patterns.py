@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from operator import methodcaller
 
 from jackd_router.core.names import glob_segments, glob_source
@@ -37,18 +38,24 @@ class Pattern:
     references: frozenset[str] = frozenset()
     values: tuple[tuple[str, str], ...] = ()
     _fits: Callable[[str], object] = field(init=False, repr=False, compare=False)
+    _runs: Runs = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Compile; raises re.error (and what else `re.compile` does) on a bad regular expression.
 
         One that is not filled in yet is compiled with a letter in each place, to see whether it can be.
         """
+        runs: Runs = ()
+        fits: Callable[[str], object]
         if self.form is not Form.REGEX:
-            object.__setattr__(self, "_fits", _fits_glob(glob_segments(self._pieces())))
+            segments = glob_segments(self._pieces())
+            runs, fits = tuple(chain.from_iterable(segments)), _fits_glob(segments)
         elif self.values:
-            object.__setattr__(self, "_fits", _Late(self._source()))
+            fits = _Late(self._source())
         else:
-            object.__setattr__(self, "_fits", _compiled(self._source()).fullmatch)
+            fits = _compiled(self._source()).fullmatch
+        object.__setattr__(self, "_runs", runs)
+        object.__setattr__(self, "_fits", fits)
 
     @property
     def provides(self) -> tuple[int, frozenset[str]]:
@@ -78,7 +85,7 @@ class Pattern:
         """Give the pattern with the groups that it refers to filled in, literally."""
         if not self.references:
             return self
-        return replace(self, values=tuple((group, groups[group]) for group in sorted(self.references)))
+        return Pattern(self.form, self.text, self.references, tuple((group, groups[group]) for group in sorted(self.references)))
 
     def required(self, before: str = "", after: str = "") -> tuple[Runs, ...]:
         """Give what `before` + name + `after` consists of for every match: runs of text, of one of these alternatives.
@@ -90,7 +97,7 @@ class Pattern:
         elif self.form is Form.REGEX:
             alternatives = regex_runs(self._source())
         else:
-            alternatives = (tuple(text for texts in glob_segments(self._pieces()) for text in texts),)
+            alternatives = (self._runs,)
         return tuple(_between(before, runs, after) for runs in alternatives)
 
     def _pieces(self) -> Iterator[tuple[str, bool]]:

@@ -46,7 +46,7 @@ class Clue(NamedTuple):
 Way = list[list[Clue]]
 """A way to find a selector: alternatives, of each of which all clues are true. One clue of each is enough to look for."""
 
-_CLIENT, _IN_CLIENT, _SHORT_NAME, _IN_SHORT_NAME, _PROPERTY = 1, 1, 4, 16, 10**6
+_CLIENT, _IN_CLIENT, _IN_SHORT_NAME, _SHORT_NAME, _PROPERTY = 1, 1, 16, 1000, 10**6  # a whole short name serves beside others
 _VAGUE = 4
 """How much farther a text of one or two letters reaches."""
 _ANYTHING = Clue(("\1",), _PROPERTY)
@@ -94,20 +94,25 @@ def _of_name(runs: Runs) -> Iterator[Clue]:
 
 
 def _clue(runs: Runs, reach: int, *, may_be_whole: bool = True) -> Clue:
-    texts = tuple(map(fold, runs))
-    if not may_be_whole:
-        # With another colon than the one before the short name, maybe.
-        texts = tuple(text[1:] if text.startswith(":") and _is_whole(text) else text for text in texts)
-    texts = tuple(text for text in texts if text.strip("\0:") or _is_whole(text))
-    if len(texts) == 1 and _is_whole(texts[0]):
-        return Clue(texts, _CLIENT if texts[0].endswith(":") else _SHORT_NAME)
-    letters = max((len(text.strip("\0:")) for text in texts), default=0)
-    return Clue(texts, reach * (_VAGUE if letters < 3 else 1))
+    texts = []
+    letters = 0
+    for text in map(fold, runs):
+        whole = _is_whole(text)
+        if whole and not may_be_whole and text[0] == ":":
+            # With another colon than the one before the short name, maybe.
+            text, whole = text[1:], False
+        if whole:
+            return Clue((text,), _CLIENT if text[0] == "\0" else _SHORT_NAME)
+        length = len(text.strip("\0:"))
+        if length:
+            texts.append(text)
+            letters = max(letters, length)
+    return Clue(tuple(texts), reach if letters > 2 else reach * _VAGUE)
 
 
 def _is_whole(text: str) -> bool:
     """Whether the text is all of a part."""
-    return f"{text[:1]}{text[-1:]}" in ("\0:", ":\0")
+    return text[:1] + text[-1:] in ("\0:", ":\0")
 
 
 def _parts(port: Port) -> set[str]:
@@ -137,97 +142,135 @@ def _pairs(text: str) -> set[str]:
     return set(map(add, text, text[1:])) or {text}
 
 
+class _Place(NamedTuple):
+    """Where a selector is filed: the clue that finds it, and a whole part that must be there too; "" where none must."""
+
+    clue: Clue
+    beside: str
+
+
+class _Found(NamedTuple, Generic[Owner]):
+    """What a part of a name finds: owners, and owners that are meant only beside another part."""
+
+    owners: frozenset[Owner]
+    beside: dict[str, set[Owner]]
+
+
 class SelectorIndex(Generic[Owner]):
     """Owners of selectors, found by port. Each alternative is filed under one clue: one that few ports and few others have."""
 
-    __slots__ = ("_filed", "_looked_for", "_owners", "_pair", "_remembered")
+    __slots__ = ("_filed", "_looked_for", "_owners", "_pair", "_properties", "_remembered")
 
     def __init__(self) -> None:
-        self._filed: dict[Owner, list[tuple[Selectors, list[Clue]]]] = {}
-        self._owners: dict[Texts, dict[Owner, int]] = {}
-        """Texts of a clue -> its owners, each with how many of its selectors are filed there."""
+        self._filed: dict[Owner, list[tuple[Selectors, list[_Place]]]] = {}
+        self._owners: dict[Texts, dict[tuple[Owner, str], int]] = {}
+        """Texts of a clue -> its owners, with what must be beside, each with how many of its selectors are filed there."""
         self._pair: dict[Texts, str] = {}
         """Texts that are to be looked for in a part -> the two letters of them by which they are found."""
         self._looked_for: dict[str, set[Texts]] = {}
         """... and back."""
-        self._remembered: dict[object, frozenset[Owner]] = {}
+        self._properties: set[str] = set()
+        """Texts of clues that are properties."""
+        self._remembered: dict[str, _Found[Owner]] = {}
+        """Part of a name -> what was found by it: ports share their client, and often their short name."""
 
     def add(self, owner: Owner, selectors: Selectors) -> None:
         """Add the owner of these selectors; twice is as good as once."""
         filed = self._filed.setdefault(owner, [])
         if any(known == selectors for known, _ in filed):
             return
-        clues = [clue for selector in selectors for clue in self._best(selector)]
-        filed.append((selectors, clues))
-        for clue in clues:
-            self._file(clue, owner)
+        places = [place for selector in selectors for place in self._best_places(selector)]
+        filed.append((selectors, places))
+        for place in places:
+            self._file(place, owner)
         self._remembered.clear()
 
     def remove(self, owner: Owner, selectors: Selectors) -> None:
         """Remove what was added."""
         filed = self._filed[owner]
         at = next(at for at, (known, _) in enumerate(filed) if known == selectors)
-        _, clues = filed.pop(at)
+        _, places = filed.pop(at)
         if not filed:
             del self._filed[owner]
-        for clue in clues:
-            self._unfile(clue.texts, owner)
+        for place in places:
+            self._unfile(place, owner)
         self._remembered.clear()
 
     def may_match(self, port: Port) -> set[Owner]:
         """Give the owners of all selectors that may match, and of some that do not."""
-        remembered = self._remembered
-        properties = port.type, int(port.flags)
-        owners = remembered.get(properties)
-        found = set(self._remember(properties, ((text,) for text in _properties_of(port))) if owners is None else owners)
-        for part in _parts(port):
-            owners = remembered.get(part)
-            found |= self._remember(part, self._clues_in(part)) if owners is None else owners
+        parts = _parts(port)
+        found: set[Owner] = set()
+        for part in parts:
+            owners, beside = self._remembered.get(part) or self._remember(part)
+            found |= owners
+            for other in beside.keys() & parts if beside else ():
+                found |= beside[other]
+        if self._properties:
+            for text in self._properties & _properties_of(port):
+                found.update(owner for owner, _ in self._owners[(text,)])
         return found
 
-    def _remember(self, what: object, clues: Iterable[Texts]) -> frozenset[Owner]:
-        """Find the owners of these clues, and keep them: ports share their client, and often their short name."""
+    def _remember(self, part: str) -> _Found[Owner]:
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()
-        owners = frozenset[Owner]().union(*(self._owners.get(texts, ()) for texts in clues))
-        self._remembered[what] = owners
-        return owners
-
-    def _clues_in(self, part: str) -> Iterator[Texts]:
-        yield (part,)
+        filed = list(self._owners.get((part,), ()))
         for pair in self._looked_for.keys() & {*part, *_pairs(part)}:
-            yield from (texts for texts in self._looked_for[pair] if all(map(part.__contains__, texts)))
+            for texts in self._looked_for[pair]:
+                if all(map(part.__contains__, texts)):
+                    filed += self._owners[texts]
+        beside: dict[str, set[Owner]] = {}
+        for owner, other in filed:
+            if other:
+                beside.setdefault(other, set()).add(owner)
+        self._remembered[part] = found = _Found(frozenset(owner for owner, other in filed if not other), beside)
+        return found
 
-    def _best(self, selector: Selector) -> list[Clue]:
-        """Give the best clue of each alternative, on the best way."""
+    def _best_places(self, selector: Selector) -> list[_Place]:
+        """Give the best place for each alternative of the best way."""
 
         def cost(clue: Clue) -> tuple[int, int]:
             return clue.reach * (1 + len(self._owners.get(clue.texts, ()))), -sum(map(len, clue.texts))
 
-        chosen = ([min(clues, key=cost) for clues in way] for way in ways(selector))
-        return min(chosen, key=lambda clues: sum(cost(clue)[0] for clue in clues), default=[_ANYTHING])
+        found = ways(selector)
+        best = min(
+            ([min(clues, key=cost) for clues in way] for way in found),
+            key=lambda clues: sum(cost(clue)[0] for clue in clues),
+            default=[_ANYTHING],
+        )
+        certain = [clue.texts[0] for way in found if len(way) == 1 for clue in way[0] if clue.is_whole]
+        return [_Place(clue, next((text for text in certain if text not in clue.texts), "")) for clue in best]
 
-    def _file(self, clue: Clue, owner: Owner) -> None:
+    def _file(self, place: _Place, owner: Owner) -> None:
+        clue, beside = place
         owners = self._owners.setdefault(clue.texts, {})
-        if not owners and not clue.is_whole and not clue.is_property:
-            pairs = set().union(*map(_pairs, clue.texts))
-            pair = min(pairs, key=lambda pair: (len(pair) == 1, len(self._looked_for.get(pair, ())), pair))
-            self._pair[clue.texts] = pair
-            self._looked_for.setdefault(pair, set()).add(clue.texts)
-        owners[owner] = owners.get(owner, 0) + 1
+        if not owners:
+            if clue.is_property:
+                self._properties.update(clue.texts)
+            elif not clue.is_whole:
+                pair = self._rarest_pair(clue.texts)
+                self._pair[clue.texts] = pair
+                self._looked_for.setdefault(pair, set()).add(clue.texts)
+        owners[owner, beside] = owners.get((owner, beside), 0) + 1
 
-    def _unfile(self, texts: Texts, owner: Owner) -> None:
-        owners = self._owners[texts]
-        owners[owner] -= 1
-        if owners[owner]:
+    def _rarest_pair(self, texts: Texts) -> str:
+        pairs = set[str]().union(*map(_pairs, texts))
+        return min(sorted(pairs), key=lambda pair: (len(pair) == 1, len(self._looked_for.get(pair, ()))))
+
+    def _unfile(self, place: _Place, owner: Owner) -> None:
+        clue, beside = place
+        owners = self._owners[clue.texts]
+        owners[owner, beside] -= 1
+        if owners[owner, beside]:
             return
-        del owners[owner]
+        del owners[owner, beside]
         if owners:
             return
-        del self._owners[texts]
-        pair = self._pair.pop(texts, None)
-        if pair is not None:
-            self._looked_for[pair].discard(texts)
+        del self._owners[clue.texts]
+        if clue.is_property:
+            self._properties.difference_update(clue.texts)
+        elif not clue.is_whole:
+            pair = self._pair.pop(clue.texts)
+            self._looked_for[pair].discard(clue.texts)
             if not self._looked_for[pair]:
                 del self._looked_for[pair]
 
