@@ -6,13 +6,12 @@ Both go by clues: texts that stand in one part of a name and that every match of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from operator import add
 from typing import Generic, NamedTuple, TypeVar
 
 from jackd_router.core.graph import Port, PortName
-from jackd_router.core.patterns import Pattern
 from jackd_router.core.required import Runs, fold
 from jackd_router.core.selectors import BusSelector, Selector, Selectors, flow
 
@@ -55,24 +54,27 @@ _ANYTHING = Clue(("\1",), _PROPERTY)
 def ways(selector: Selector) -> list[Way]:
     """Give all ways to find a selector; none where any port may match."""
     if isinstance(selector, BusSelector):
-        short_name = (f":{selector.bus}_",) if selector.channel is None else (f":{selector.bus}_", f"_{selector.channel}\0")
-        return [[[_clue((f"\0{selector.client}:",), _CLIENT), _clue(short_name, _IN_SHORT_NAME)]]]
-    return [
-        *_by(selector.client, "\0", ":", _of_client),
-        *_by(selector.port, ":", "\0", _of_short_name),
-        *_by(selector.name, "\0", "\0", _of_name),
-        *_by(selector.alias, "\0", "\0", _of_name),
-        *([[Clue((text,), _PROPERTY)]] for text in _properties(selector.type, selector.physical, selector.terminal)),
+        return [[[_clue((f"\0{selector.client}:",), _CLIENT), *_of_bus(selector)]]]
+    given = (
+        (selector.client, "\0", ":", _of_client),
+        (selector.port, ":", "\0", _of_short_name),
+        (selector.name, "\0", "\0", _of_name),
+        (selector.alias, "\0", "\0", _of_name),
+    )
+    found = [
+        [[clue for clue in clues_of(runs) if clue.texts] for runs in pattern.required(before, after)]
+        for pattern, before, after, clues_of in given
+        if pattern is not None
     ]
+    properties = _properties(selector.type, selector.physical, selector.terminal)
+    return [way for way in found if all(way)] + [[[Clue((text,), _PROPERTY)]] for text in properties]
 
 
-def _by(pattern: Pattern | None, before: str, after: str, clues_of: Callable[[Runs], Iterable[Clue]]) -> Iterator[Way]:
-    """Give the way by a pattern, if there is one."""
-    if pattern is None:
-        return
-    way = [[clue for clue in clues_of(runs) if clue.texts] for runs in pattern.required(before, after)]
-    if all(way):
-        yield way
+def _of_bus(selector: BusSelector) -> Iterable[Clue]:
+    if selector.references:
+        return ()
+    end = () if selector.channel is None else (f"_{selector.channel}\0",)
+    return (_clue((f":{selector.bus}_", *end), _IN_SHORT_NAME),)
 
 
 def _of_client(runs: Runs) -> Iterable[Clue]:
@@ -227,18 +229,18 @@ class SelectorIndex(Generic[Owner]):
 
     def _best_places(self, selector: Selector) -> list[_Place]:
         """Give the best place for each alternative of the best way."""
-
-        def cost(clue: Clue) -> tuple[int, int]:
-            return clue.reach * (1 + len(self._owners.get(clue.texts, ()))), -sum(map(len, clue.texts))
-
         found = ways(selector)
-        best = min(
-            ([min(clues, key=cost) for clues in way] for way in found),
-            key=lambda clues: sum(cost(clue)[0] for clue in clues),
-            default=[_ANYTHING],
-        )
+        best, least = [_ANYTHING], 0
+        for way in found:
+            chosen = [clues[0] if len(clues) == 1 else min(clues, key=self._cost) for clues in way]
+            cost = sum(map(self._cost, chosen))
+            if not least or cost < least:
+                best, least = chosen, cost
         certain = [clue.texts[0] for way in found if len(way) == 1 for clue in way[0] if clue.is_whole]
         return [_Place(clue, next((text for text in certain if text not in clue.texts), "")) for clue in best]
+
+    def _cost(self, clue: Clue) -> int:
+        return clue.reach * (1 + len(self._owners.get(clue.texts, ())))
 
     def _file(self, place: _Place, owner: Owner) -> None:
         clue, beside = place
@@ -253,8 +255,17 @@ class SelectorIndex(Generic[Owner]):
         owners[owner, beside] = owners.get((owner, beside), 0) + 1
 
     def _rarest_pair(self, texts: Texts) -> str:
-        pairs = set[str]().union(*map(_pairs, texts))
-        return min(sorted(pairs), key=lambda pair: (len(pair) == 1, len(self._looked_for.get(pair, ()))))
+        """Give the pair that fewest others are found by; rather one of the end, where names are numbered."""
+        rarest, fewest = "", 0
+        for text in texts:
+            pairs: list[str] = list(map(add, text, text[1:])) or [text]
+            for pair in reversed(pairs):
+                others = len(self._looked_for.get(pair, ()))
+                if not others and len(pair) > 1:
+                    return pair
+                if not rarest or others < fewest:
+                    rarest, fewest = pair, others
+        return rarest
 
     def _unfile(self, place: _Place, owner: Owner) -> None:
         clue, beside = place
@@ -312,7 +323,7 @@ class PortIndex:
 
     def may_match(self, selectors: Selectors) -> set[PortName]:
         """Give all ports that may match, and some that do not."""
-        return set[PortName]().union(*map(self._may_be_meant, selectors))
+        return set[PortName]().union(*map(self._may_be_meant, selectors)) if self._names else set()
 
     def _may_be_meant(self, selector: Selector) -> set[PortName]:
         found = self._names
