@@ -145,17 +145,22 @@ def _pairs(text: str) -> set[str]:
 
 
 class _Place(NamedTuple):
-    """Where a selector is filed: the clue that finds it, and a whole part that must be there too; "" where none must."""
+    """Where a selector is filed: the clue that finds it, and another text that must be in a name, too; "" where none must."""
 
     clue: Clue
     beside: str
 
 
+def _most_telling(texts: Iterable[str]) -> str:
+    return max(texts, key=lambda text: (_is_whole(text), len(text), text), default="")
+
+
 class _Found(NamedTuple, Generic[Owner]):
-    """What a part of a name finds: owners, and owners that are meant only beside another part."""
+    """What a part of a name finds: owners, and those that are meant only with another part, or with a text in one."""
 
     owners: frozenset[Owner]
-    beside: dict[str, set[Owner]]
+    with_part: dict[str, set[Owner]]
+    with_text: dict[str, set[Owner]]
 
 
 class SelectorIndex(Generic[Owner]):
@@ -201,12 +206,16 @@ class SelectorIndex(Generic[Owner]):
     def may_match(self, port: Port) -> set[Owner]:
         """Give the owners of all selectors that may match, and of some that do not."""
         parts = _parts(port)
+        names = "".join(parts)
         found: set[Owner] = set()
         for part in parts:
-            owners, beside = self._remembered.get(part) or self._remember(part)
+            owners, with_part, with_text = self._remembered.get(part) or self._remember(part)
             found |= owners
-            for other in beside.keys() & parts if beside else ():
-                found |= beside[other]
+            for other in with_part.keys() & parts if with_part else ():
+                found |= with_part[other]
+            for other in with_text:
+                if other in names:
+                    found |= with_text[other]
         if self._properties:
             for text in self._properties & _properties_of(port):
                 found.update(owner for owner, _ in self._owners[(text,)])
@@ -220,11 +229,11 @@ class SelectorIndex(Generic[Owner]):
             for texts in self._looked_for[pair]:
                 if all(map(part.__contains__, texts)):
                     filed += self._owners[texts]
-        beside: dict[str, set[Owner]] = {}
-        for owner, other in filed:
-            if other:
-                beside.setdefault(other, set()).add(owner)
-        self._remembered[part] = found = _Found(frozenset(owner for owner, other in filed if not other), beside)
+        found: _Found[Owner] = _Found(frozenset(owner for owner, beside in filed if not beside), {}, {})
+        for owner, beside in filed:
+            if beside:
+                (found.with_part if _is_whole(beside) else found.with_text).setdefault(beside, set()).add(owner)
+        self._remembered[part] = found
         return found
 
     def _best_places(self, selector: Selector) -> list[_Place]:
@@ -236,8 +245,8 @@ class SelectorIndex(Generic[Owner]):
             cost = sum(map(self._cost, chosen))
             if not least or cost < least:
                 best, least = chosen, cost
-        certain = [clue.texts[0] for way in found if len(way) == 1 for clue in way[0] if clue.is_whole]
-        return [_Place(clue, next((text for text in certain if text not in clue.texts), "")) for clue in best]
+        certain = [text for way in found if len(way) == 1 for clue in way[0] if not clue.is_property for text in clue.texts]
+        return [_Place(clue, _most_telling(set(certain) - set(clue.texts))) for clue in best]
 
     def _cost(self, clue: Clue) -> int:
         return clue.reach * (1 + len(self._owners.get(clue.texts, ())))
