@@ -39,6 +39,7 @@ class Pattern:
     values: tuple[tuple[str, str], ...] = ()
     _fits: Callable[[str], object] = field(init=False, repr=False, compare=False)
     _runs: Runs = field(init=False, repr=False, compare=False)
+    _expression: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Compile; raises re.error (and what else `re.compile` does) on a bad regular expression.
@@ -46,15 +47,18 @@ class Pattern:
         One that is not filled in yet is compiled with a letter in each place, to see whether it can be.
         """
         runs: Runs = ()
+        expression = ""
         fits: Callable[[str], object]
         if self.form is not Form.REGEX:
             segments = glob_segments(self._pieces())
             runs, fits = tuple(chain.from_iterable(segments)), _fits_glob(segments)
-        elif self.values:
-            fits = _Late(self._source())
         else:
-            fits = _compiled(self._source()).fullmatch
+            # What is filled in is compared as `catch` compares it.
+            pieces = (re.escape(text.translate(AS_BYTES)) if literal else text for text, literal in self._pieces())
+            expression = "".join(pieces)
+            fits = _Late(expression) if self.values else _compiled(expression).fullmatch
         object.__setattr__(self, "_runs", runs)
+        object.__setattr__(self, "_expression", expression)
         object.__setattr__(self, "_fits", fits)
 
     @property
@@ -62,7 +66,7 @@ class Pattern:
         """How many groups there are, and the names of those that have one."""
         if self.form is not Form.REGEX:
             return 0, frozenset()
-        compiled = _compiled(self._source())
+        compiled = _compiled(self._expression)
         return compiled.groups, frozenset(compiled.groupindex)
 
     def catch(self, name: str) -> tuple[tuple[str, ...], Groups] | None:
@@ -95,7 +99,7 @@ class Pattern:
         if self.references and not self.values:
             alternatives: tuple[Runs, ...] = (("", ""),)
         elif self.form is Form.REGEX:
-            alternatives = regex_runs(self._source())
+            alternatives = regex_runs(self._expression)
         else:
             alternatives = (self._runs,)
         return tuple(_between(before, runs, after) for runs in alternatives)
@@ -110,10 +114,6 @@ class Pattern:
                 yield values[piece], True
             else:
                 yield f"{{{piece}}}", self.form is Form.LITERAL
-
-    def _source(self) -> str:
-        # What is filled in is compared as `catch` compares it.
-        return "".join(re.escape(text.translate(AS_BYTES)) if literal else text for text, literal in self._pieces())
 
 
 def _between(before: str, runs: Runs, after: str) -> Runs:

@@ -7,9 +7,10 @@ Both go by clues: texts that stand in one part of a name and that every match of
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
 from operator import add
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from jackd_router.core.graph import Port, PortName
 from jackd_router.core.required import Runs, fold
@@ -95,7 +96,9 @@ def _of_name(runs: Runs) -> Iterator[Clue]:
             return
 
 
+@lru_cache(maxsize=4096)
 def _clue(runs: Runs, reach: int, *, may_be_whole: bool = True) -> Clue:
+    # Kept: the keys of a rule differ in one pattern, and a reload has most of its selectors from the one before.
     texts = []
     letters = 0
     for text in map(fold, runs):
@@ -163,6 +166,9 @@ class _Found(NamedTuple, Generic[Owner]):
     with_text: dict[str, set[Owner]]
 
 
+_NOTHING: _Found[Any] = _Found(frozenset(), {}, {})
+
+
 class SelectorIndex(Generic[Owner]):
     """Owners of selectors, found by port. Each alternative is filed under one clue: one that few ports and few others have."""
 
@@ -227,8 +233,10 @@ class SelectorIndex(Generic[Owner]):
         filed = list(self._owners.get((part,), ()))
         for pair in self._looked_for.keys() & {*part, *_pairs(part)}:
             for texts in self._looked_for[pair]:
-                if all(map(part.__contains__, texts)):
+                if texts[0] in part and (len(texts) == 1 or all(map(part.__contains__, texts))):
                     filed += self._owners[texts]
+        if not filed:
+            return self._remembered.setdefault(part, _NOTHING)
         found: _Found[Owner] = _Found(frozenset(owner for owner, beside in filed if not beside), {}, {})
         for owner, beside in filed:
             if beside:
