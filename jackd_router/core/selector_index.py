@@ -1,20 +1,14 @@
-"""Indices of selectors by port and of ports by selector, so that only those are compared that may match.
-
-Both go by clues: texts that stand in one part of a name and that every match of a selector has. The parts are the client, as
-`NUL client:`, and the short name, as `:short name NUL`; so a text may tell where a part begins or ends, or all of it.
-"""
+"""Indices of selectors by port and of ports by selector, so that only those are compared that may match."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Collection, Iterable
 from itertools import chain
-from operator import add
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from jackd_router.core.clues import ANYTHING, Clue, Texts, is_whole, pairs_in, parts_of, properties_of, ways
 from jackd_router.core.graph import Port, PortName
-from jackd_router.core.required import Runs, fold
-from jackd_router.core.selectors import BusSelector, Selector, Selectors, flow
+from jackd_router.core.selectors import Selector, Selectors
 
 Owner = TypeVar("Owner")
 
@@ -22,129 +16,8 @@ _MOST_REMEMBERED = 30_000
 """Parts of names whose owners are remembered: a few more than 4,000 ports with two aliases have."""
 _MANY = 8
 """So many ports are sooner compared than sorted out by another clue."""
-
-Texts = tuple[str, ...]
-
-
-class Clue(NamedTuple):
-    """Texts of which a part of the name has all, and a guess of how many ports that are, compared with other clues."""
-
-    texts: Texts
-    reach: int
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is all of a part."""
-        return len(self.texts) == 1 and _is_whole(self.texts[0])
-
-    @property
-    def is_property(self) -> bool:
-        """Whether it is no part of a name."""
-        return self.texts[0].startswith("\1")
-
-
-Way = list[list[Clue]]
-"""A way to find a selector: alternatives, of each of which all clues are true. One clue of each is enough to look for."""
-
-_CLIENT, _IN_CLIENT, _IN_SHORT_NAME, _SHORT_NAME, _PROPERTY = 1, 1, 16, 1000, 10**6  # a whole short name serves beside others
-_VAGUE = 4
-"""How much farther a text of one or two letters reaches."""
-_ANYTHING = Clue(("\1",), _PROPERTY)
-
-
-def ways(selector: Selector) -> list[Way]:
-    """Give all ways to find a selector; none where any port may match."""
-    if isinstance(selector, BusSelector):
-        return [[[_clue((f"\0{selector.client}:",), _CLIENT), *_of_bus(selector)]]]
-    given = (
-        (selector.client, "\0", ":", _of_client),
-        (selector.port, ":", "\0", _of_short_name),
-        (selector.name, "\0", "\0", _of_name),
-        (selector.alias, "\0", "\0", _of_name),
-    )
-    found = [
-        [[clue for clue in clues_of(runs) if clue.texts] for runs in pattern.required(before, after)]
-        for pattern, before, after, clues_of in given
-        if pattern is not None
-    ]
-    properties = _properties(selector.type, selector.physical, selector.terminal)
-    return [way for way in found if all(way)] + [[[Clue((text,), _PROPERTY)]] for text in properties]
-
-
-def _of_bus(selector: BusSelector) -> Iterable[Clue]:
-    if selector.references:
-        return ()
-    end = () if selector.channel is None else (f"_{selector.channel}\0",)
-    return (_clue((f":{selector.bus}_", *end), _IN_SHORT_NAME),)
-
-
-def _of_client(runs: Runs) -> Iterable[Clue]:
-    return (_clue(runs, _IN_CLIENT),)
-
-
-def _of_short_name(runs: Runs) -> Iterable[Clue]:
-    return (_clue(runs, _IN_SHORT_NAME, may_be_whole=len(runs) == 1),)
-
-
-def _of_name(runs: Runs) -> Iterator[Clue]:
-    """Give clues for a name as a whole: what follows some colon stands in the short name, what is before may do so."""
-    for at, run in enumerate(runs):
-        before, colon, after = run.partition(":")
-        yield _clue((before + colon,), _IN_CLIENT)
-        if colon:
-            yield _clue((colon + after, *runs[at + 1 :]), _IN_SHORT_NAME, may_be_whole=len(runs) == 1)
-            return
-
-
-@lru_cache(maxsize=4096)
-def _clue(runs: Runs, reach: int, *, may_be_whole: bool = True) -> Clue:
-    # Kept: the keys of a rule differ in one pattern, and a reload has most of its selectors from the one before.
-    texts = []
-    letters = 0
-    for text in map(fold, runs):
-        whole = _is_whole(text)
-        if whole and not may_be_whole and text[0] == ":":
-            # With another colon than the one before the short name, maybe.
-            text, whole = text[1:], False
-        if whole:
-            return Clue((text,), _CLIENT if text[0] == "\0" else _SHORT_NAME)
-        length = len(text.strip("\0:"))
-        if length:
-            texts.append(text)
-            letters = max(letters, length)
-    return Clue(tuple(texts), reach if letters > 2 else reach * _VAGUE)
-
-
-def _is_whole(text: str) -> bool:
-    """Whether the text is all of a part."""
-    return text[:1] + text[-1:] in ("\0:", ":\0")
-
-
-def _parts(port: Port) -> set[str]:
-    """Give the parts of every name that the port can be found by."""
-    parts = set()
-    for name in (port.name, *port.aliases):
-        client, colon, short_name = fold(name).partition(":")
-        parts.add(f"\0{client}:")
-        parts.add(f":{short_name}\0")
-        if not colon:  # an alias may be so
-            parts.add(f"\0{client}\0")
-    return parts
-
-
-def _properties(*values: object) -> Iterator[str]:
-    """Give the texts for properties, in a fixed order; None where a selector does not ask."""
-    return (f"\1{at}{value}" for at, value in enumerate(values) if value is not None)
-
-
-def _properties_of(port: Port) -> set[str]:
-    given = (_properties(kind, port.is_physical, port.is_terminal) for kind in (port.type, flow(port.type)))
-    return {*_ANYTHING.texts, *chain.from_iterable(given)}
-
-
-def _pairs(text: str) -> set[str]:
-    """Give every two letters that stand together in the text; of one letter, that."""
-    return set(map(add, text, text[1:])) or {text}
+_SORTED_IN_AT_ONCE = 200
+"""Parts of names: takes 1 ms."""
 
 
 class _Place(NamedTuple):
@@ -155,7 +28,7 @@ class _Place(NamedTuple):
 
 
 def _most_telling(texts: Iterable[str]) -> str:
-    return max(texts, key=lambda text: (_is_whole(text), len(text), text), default="")
+    return max(texts, key=lambda text: (is_whole(text), len(text), text), default="")
 
 
 class _Found(NamedTuple, Generic[Owner]):
@@ -211,19 +84,21 @@ class SelectorIndex(Generic[Owner]):
 
     def may_match(self, port: Port) -> set[Owner]:
         """Give the owners of all selectors that may match, and of some that do not."""
-        parts = _parts(port)
-        names = "".join(parts)
+        parts = parts_of(port)
+        names = ""
         found: set[Owner] = set()
         for part in parts:
             owners, with_part, with_text = self._remembered.get(part) or self._remember(part)
             found |= owners
             for other in with_part.keys() & parts if with_part else ():
                 found |= with_part[other]
-            for other in with_text:
-                if other in names:
-                    found |= with_text[other]
+            if with_text:
+                names = names or "".join(parts)
+                for other, owners_then in with_text.items():
+                    if other in names:
+                        found |= owners_then
         if self._properties:
-            for text in self._properties & _properties_of(port):
+            for text in self._properties & properties_of(port):
                 found.update(owner for owner, _ in self._owners[(text,)])
         return found
 
@@ -231,7 +106,7 @@ class SelectorIndex(Generic[Owner]):
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()
         filed = list(self._owners.get((part,), ()))
-        for pair in self._looked_for.keys() & {*part, *_pairs(part)}:
+        for pair in self._looked_for.keys() & {*part, *pairs_in(part)}:
             for texts in self._looked_for[pair]:
                 if texts[0] in part and (len(texts) == 1 or all(map(part.__contains__, texts))):
                     filed += self._owners[texts]
@@ -240,14 +115,14 @@ class SelectorIndex(Generic[Owner]):
         found: _Found[Owner] = _Found(frozenset(owner for owner, beside in filed if not beside), {}, {})
         for owner, beside in filed:
             if beside:
-                (found.with_part if _is_whole(beside) else found.with_text).setdefault(beside, set()).add(owner)
+                (found.with_part if is_whole(beside) else found.with_text).setdefault(beside, set()).add(owner)
         self._remembered[part] = found
         return found
 
     def _best_places(self, selector: Selector) -> list[_Place]:
         """Give the best place for each alternative of the best way."""
         found = ways(selector)
-        best, least = [_ANYTHING], 0
+        best, least = [ANYTHING], 0
         for way in found:
             chosen = [clues[0] if len(clues) == 1 else min(clues, key=self._cost) for clues in way]
             cost = sum(map(self._cost, chosen))
@@ -275,8 +150,7 @@ class SelectorIndex(Generic[Owner]):
         """Give the pair that fewest others are found by; rather one of the end, where names are numbered."""
         rarest, fewest = "", 0
         for text in texts:
-            pairs: list[str] = list(map(add, text, text[1:])) or [text]
-            for pair in reversed(pairs):
+            for pair in reversed(pairs_in(text)):
                 others = len(self._looked_for.get(pair, ()))
                 if not others and len(pair) > 1:
                     return pair
@@ -319,11 +193,11 @@ class PortIndex:
     def add(self, name: PortName, port: Port) -> None:
         """Add what is not there under this name; selectors look at it as `port`."""
         self._names.add(name)
-        for part in _parts(port):
+        for part in parts_of(port):
             ports = self._ports.get(part)
             if ports is None:
                 self._ports[part] = {name}
-                # Sorted in when somebody looks for a text: most rules know the client, and thousands of ports come at once.
+                # Sorted in when somebody looks for a text: most rules know the whole, and thousands of ports come at once.
                 self._unsorted.add(part)
             else:
                 ports.add(name)
@@ -331,7 +205,7 @@ class PortIndex:
     def remove(self, name: PortName, port: Port) -> None:
         """Remove what was added."""
         self._names.discard(name)
-        for part in _parts(port):
+        for part in parts_of(port):
             ports = self._ports[part]
             ports.discard(name)
             if not ports:
@@ -365,22 +239,26 @@ class PortIndex:
 
     def _with_texts(self, texts: Texts) -> set[PortName]:
         """Give the ports that have a part with all these texts."""
-        for part in self._unsorted:
-            for pair in _pairs(part):
-                self._parts.setdefault(pair, set()).add(part)
-        self._unsorted.clear()
+        self._sort_in()
         some: Collection[str] = self._ports
-        for pair in (pair for text in texts if len(text) > 1 for pair in _pairs(text)):
+        for pair in (pair for text in texts if len(text) > 1 for pair in pairs_in(text)):
             parts = self._parts.get(pair, set[str]())
             if len(parts) < len(some):
                 some = parts
-        return set[PortName]().union(*(self._ports[part] for part in some if all(map(part.__contains__, texts))))
+        found = (part for part in chain(some, self._unsorted) if all(map(part.__contains__, texts)))
+        return set[PortName]().union(*map(self._ports.__getitem__, found))
+
+    def _sort_in(self) -> None:
+        for _ in range(min(_SORTED_IN_AT_ONCE, len(self._unsorted))):
+            part = self._unsorted.pop()
+            for pair in pairs_in(part):
+                self._parts.setdefault(pair, set()).add(part)
 
     def _forget(self, part: str) -> None:
         if part in self._unsorted:
             self._unsorted.discard(part)
             return
-        for pair in _pairs(part):
+        for pair in pairs_in(part):
             self._parts[pair].discard(part)
             if not self._parts[pair]:
                 del self._parts[pair]
