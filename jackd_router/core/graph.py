@@ -73,7 +73,7 @@ class Port:
     @property
     def is_physical(self) -> bool:
         """Whether the port stands for a plug of a device."""
-        return PortFlags.PHYSICAL in self.flags
+        return int(self.flags) & 4 != 0
 
     @property
     def is_terminal(self) -> bool:
