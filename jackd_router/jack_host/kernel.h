@@ -25,12 +25,12 @@ enum {
 
 /* ---- shared with the daemon: one memfd, mapped by both processes ----------------------------------------- */
 
-enum event { EVENT_PORT = 1, EVENT_CONNECTION, EVENT_CLIENT, EVENT_RENAME, EVENT_ALIAS, EVENT_SHUTDOWN };
+enum event { EVENT_PORT = 1, EVENT_CONNECTION, EVENT_CLIENT, EVENT_RENAME, EVENT_ALIAS, EVENT_SHUTDOWN, EVENT_PROPERTY };
 
 /* One notification. Strings end with NUL and the rest of the field is zero: slots are used again and again. */
 struct record {
     uint32_t event, a, b;    /* ids of ports: of one (a), or source and destination (a, b) */
-    int32_t on;              /* 1 registered, connected; 0 unregistered, disconnected */
+    int32_t on;              /* 1 registered, connected, property of a port; 0 unregistered, disconnected, of everybody */
     uint64_t flags;          /* JackPortFlags, read when the port came: later they are wiped */
     uint64_t usec;           /* CLOCK_MONOTONIC */
     char type[32];
@@ -100,6 +100,7 @@ void kernel_on_freewheel(int starting, void *arg);
 int kernel_on_xrun(void *arg);
 void kernel_on_shutdown(void *arg);
 void kernel_on_info_shutdown(int code, const char *reason, void *arg);
+void kernel_on_property_change(uint64_t subject, const char *key, int change, void *arg);
 void kernel_on_error_message(const char *message);   /* of the whole library, on whichever thread has one */
 void kernel_on_info_message(const char *message);
 const char *kernel_last_message(void);               /* for the request thread, after a call that failed */
