@@ -42,13 +42,17 @@ class Connection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port of the graph. `registration` tells two ports apart that had the same name one after the other."""
+    """A port of the graph. `registration` tells two ports apart that had the same name one after the other.
+
+    A pretty name, and the type CV, is metadata: no port has either while nobody wants metadata.
+    """
 
     name: PortName
     type: PortType
     flags: PortFlags
     aliases: tuple[str, ...] = ()
     registration: int = 0
+    pretty_name: str | None = None
 
     @property
     def client(self) -> str:
