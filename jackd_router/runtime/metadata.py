@@ -32,7 +32,7 @@ class Metadata:
     def want(self, wanted: bool, host: HostProcess | None) -> None:
         """Read all metadata, or forget it; what was asked for before is not heard."""
         self._asked = {}
-        self._on_changes(self._mirror.want_metadata(wanted))
+        self._on_changes(self._mirror.want_metadata(wanted=wanted))
         if host is not None:
             self.read(host)
 

@@ -226,7 +226,7 @@ class Mirror:
 
     # ---- metadata
 
-    def want_metadata(self, wanted: bool) -> Changes:
+    def want_metadata(self, *, wanted: bool) -> Changes:
         """Let all metadata be read from now on, or be none; give what that changed."""
         self._metadata_wanted = wanted
         changes = Changes()
