@@ -45,7 +45,8 @@ struct shared {
     _Atomic uint64_t tail; char pad1[56];                     /* records ever read, by the daemon */
     _Atomic uint32_t overflow;                                /* a record was dropped: read the graph anew */
     _Atomic uint32_t buffer_size, sample_rate, freewheeling;  /* frames; Hz; 0 or 1 */
-    _Atomic uint64_t xruns, last_xrun_usec; char pad2[32];    /* microseconds since the epoch */
+    _Atomic uint64_t xruns, last_xrun_usec;                   /* microseconds since the epoch */
+    _Atomic uint64_t last_property_usec; char pad2[24];       /* CLOCK_MONOTONIC: somebody writes metadata, whatever it is */
     _Atomic uint64_t cycles, busy_ns, max_ns;                 /* of our process callback */
     _Atomic uint64_t windows; char pad3[32];                  /* meter windows ever completed */
     _Atomic uint32_t ready; uint32_t writing; char pad4[56];  /* which of `targets` is whose: see publish_targets() */

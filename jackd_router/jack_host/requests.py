@@ -47,7 +47,7 @@ class Requests:
             protocol.LOAD: lambda: (self._client.load_percent(),),
         }
         self._number = 0
-        self._metadata = Metadata(control)
+        self._metadata = Metadata(control, shared)
 
     def run(self) -> None:
         """Execute requests until CLOSE, or until the daemon is gone; never return."""
