@@ -3,7 +3,7 @@
 Metadata lies in a database that all JACK2 programs of the user share, and JACK2 lets a reader and a writer lock each other out
 of it for ever: the writer hangs, and with it the server, as soon as a client leaves. A program that set three properties of each
 of its 32 ports hung in its 15th to 32nd start beside us when every event was answered at once (3 runs of 3). Programs write in
-bursts, most of them right after they registered a port; read when nobody had written for a while, it did not in 432 starts.
+bursts, most of them right after they registered a port; read when nobody had written for a while, it did not in 540 starts.
 
 A program that is killed in the middle of a call leaves the database locked as well. It is this thread that waits then, but not
 the requests, and not the sound.
