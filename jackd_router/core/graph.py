@@ -44,7 +44,10 @@ class Connection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port of the graph. `registration` tells two ports apart that had the same name one after the other."""
+    """A port of the graph. `registration` tells two ports apart that had the same name one after the other.
+
+    A pretty name, and the type CV, is metadata: no port has either while nobody wants metadata.
+    """
 
     name: PortName
     type: PortType

@@ -167,14 +167,20 @@ class Matcher:
         """Give the active rules that forbid or leave alone."""
         return frozenset(rank for rank, rule in enumerate(self.rules) if self._active[rank] and rule.action is not Action.CONNECT)
 
+    @property
+    def asks_for_metadata(self) -> bool:
+        """Whether a rule that is switched on, in this profile, names a pretty name or CV: else nobody has to read metadata."""
+        return any(selector.type is PortType.CV or selector.pretty_name is not None for selector in self._port_selectors())
+
+    def _port_selectors(self) -> Iterator[PortSelector]:
+        """Give the selectors of the rules that are switched on, in this profile."""
+        for rank, rule in enumerate(self.rules):
+            if self._enabled[rank] and self.is_in_profile(rule):
+                yield from (selector for selector in rule.selectors if isinstance(selector, PortSelector))
+
     def _look_for_cv(self) -> None:
         """Let CV be a type of its own while a rule that is switched on, in this profile, names it."""
-        named = any(
-            isinstance(selector, PortSelector) and selector.type is PortType.CV
-            for rank, rule in enumerate(self.rules)
-            if self._enabled[rank] and self.is_in_profile(rule)
-            for selector in rule.selectors
-        )
+        named = any(selector.type is PortType.CV for selector in self._port_selectors())
         if named is self._cv_is_named:
             return
         self._cv_is_named = named

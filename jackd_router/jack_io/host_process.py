@@ -153,7 +153,7 @@ class HostProcess:
         if kind == protocol.LOADED:
             self.version = results[0]
             self.on_loaded(self.version)
-        elif kind in (protocol.PORTS, protocol.CONNECTIONS):
+        elif kind in (protocol.PORTS, protocol.CONNECTIONS, protocol.METADATA, protocol.METADATA_READ):
             self.on_part(kind, results[0])
         else:
             done = self._waiting.pop(number)

@@ -97,8 +97,9 @@ class Router:
         config = self.configuration.in_force
         self.profiles.start(config, is_read=self.configuration.valid)
         self.rules.client_name = config.client_name
-        self.rules.put_in_force(config, self.rules.matcher(config))
         self._keeper = self._new_keeper(config)
+        self.rules.on_metadata_wanted = self._events.want_metadata
+        self.rules.put_in_force(config, self.rules.matcher(config))
         self._refresh_status()
 
     def start(self) -> None:
