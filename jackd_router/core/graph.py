@@ -55,7 +55,6 @@ class Port:
     aliases: tuple[str, ...] = ()
     registration: int = 0
     pretty_name: str | None = None
-    """What the metadata calls it; None where nothing does, or where no rule asks for it."""
 
     @property
     def client(self) -> str:

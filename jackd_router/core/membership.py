@@ -86,6 +86,7 @@ class Member:
     seen: Port
     order: NaturalKey
     client: str
+    kind: PortType
     spots: dict[Asker, Part | None] = field(default_factory=dict)
     """Where it joined; conditions have no part."""
     ranks: dict[int, int] = field(default_factory=dict)
@@ -139,7 +140,7 @@ class Membership:
 
     def add(self, port: Port, seen: Port) -> None:
         """Add a port that is not there; selectors look at it as `seen`."""
-        member = self.members[port.name] = Member(port, seen, natural_key(port.name), port.client)
+        member = self.members[port.name] = Member(port, seen, natural_key(port.name), port.client, flow(port.type))
         parts = parts_of(seen)
         (self._known_outputs if port.is_source else self._known_inputs).add(port.name, parts)
         moved = self._positions.add(port.name, seen, member.order)
@@ -297,13 +298,15 @@ class Membership:
             member.spots[asker] = None
             self._count_condition(rank, place, 1)
             return
-        kind = flow(member.port.type)
-        part = self.parts[rank].get((kind, key))
+        parts, what = self.parts[rank], (member.kind, key)
+        part = parts.get(what)
         if part is None:
-            part = self.parts[rank][kind, key] = Part(rank, kind, key)
+            part = parts[what] = Part(rank, *what)
         member.spots[asker] = part
-        member.ranks[rank] = member.ranks.get(rank, 0) + 1
-        self._matched[rank] += member.ranks[rank] == 1
+        places = member.ranks.get(rank, 0)
+        member.ranks[rank] = places + 1
+        if not places:
+            self._matched[rank] += 1
         if place.role <= Role.DESTINATION:
             member.keys.setdefault(rank, set()).add(key)
         client = member.client

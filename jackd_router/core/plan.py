@@ -255,10 +255,11 @@ def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
 def _turn(now: Situation) -> Generator[None, None, list[Step]]:
     """Give the steps of one turn, those that make before those that cut."""
     decided: dict[Connection, Decision] = {}
+    ports = now.graph.ports
     for pair in paused({*now.matcher.chosen(), *now.graph.connections, *now.owned}):
         if pair is None:
             yield
-        elif all(end in now.graph.ports for end in pair):
+        elif pair.source in ports and pair.destination in ports:
             decided[pair] = now.matcher.decide(pair)
     wanted = ((pair, found.rule) for pair, found in decided.items() if found.verdict is Verdict.WANTED)
     now.refused = now.refusals((pair, rule) for pair, rule in wanted if rule is not None)
