@@ -3,8 +3,10 @@
 A case has `name`, `config` (the text of a configuration), `sources` and `destinations` (names, or tables with `name`, `type`,
 `physical`, `terminal`, `aliases`, `pretty_name`); if need be `connected`, `owned` ("pair" = "rule"), `held`, `kept`,
 `failed`, `profile`, `disabled` (rules), `client_name`; and of what is expected at least one: the whole of `wanted`, `connect`,
-`disconnect`, `adopted` ("pair" = "rule"), `released`, `refused`, `fan_out`, `unmet`, `shadowed`, `matched` (rule = number of
-ports), or some `forbidden`, `left`, `bypassed`, `withheld`, `unspoken`, `decided_by`, `explained` ("pair" = words of it).
+`disconnect`, `steps` ("deed pair (rule): reason", in their order), `adopted` ("pair" = "rule"), `released`, `refused`,
+`fan_out`, `unmet`, `shadowed`, `left_out` ("followed -> partner"), `matched` (rule = number of ports), or some `forbidden`,
+`left`, `bypassed`, `withheld`, `unspoken`, `decided_by`, `explained` ("pair" = words of it), `told` ("pair" = { rule = words }).
+Names are written as they are shown: a byte that is not UTF-8 is `\\xNN`, a backslash `\\\\`.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ from _pytest.mark import ParameterSet
 
 from jackd_router.core.config import Config
 from jackd_router.core.explain import Facts, explain
-from jackd_router.core.graph import Graph, Port, PortFlags, PortName, PortType
+from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.matcher import Matcher, Verdict
 from jackd_router.core.names import parse_shown
 from jackd_router.core.plan import Deed, Plan, Situation, plan, shadowed, unmet
-from tests.core.building import config, connection, graph, matcher, passages
+from jackd_router.core.words import pair_text
+from tests.core.building import config, graph, matcher, passages
+from tests.core.building import connection as connection_as_is
 
 Case = Mapping[str, object]
 
@@ -47,6 +51,11 @@ def _table(case: Case, key: str) -> dict[str, object]:
     value = case.get(key, {})
     assert isinstance(value, dict)
     return value
+
+
+def connection(text: str) -> Connection:
+    """Give the pair of names as they are shown."""
+    return Connection(*(PortName(parse_shown(name)) for name in connection_as_is(text)))
 
 
 def _port(written: object, direction: PortFlags) -> Port:
@@ -113,6 +122,20 @@ def _check_explanations(now: _Situation, case: Case) -> None:
         assert str(words) in f"{told.state}: {told.summary}"
 
 
+def _check_steps(now: _Situation, case: Case) -> None:
+    steps = (f"{step.deed} {pair_text(step.connection)} ({step.rule}): {step.reason}" for step in now.plan.steps)
+    assert list(steps) == _texts(case, "steps")
+
+
+def _check_told(now: _Situation, case: Case) -> None:
+    for pair, expected in _table(case, "told").items():
+        assert isinstance(expected, dict)
+        told = explain(connection(pair), now.situation, Facts())
+        steps = {step.rule: f"{step.outcome}: {step.reason}" for step in told.steps}
+        assert steps.keys() == expected.keys()
+        assert all(words in steps[rule] for rule, words in expected.items()), steps
+
+
 def _pairs(case: Case, key: str) -> set[object]:
     return {connection(pair) for pair in _texts(case, key)}
 
@@ -125,12 +148,15 @@ _EXPECTED: dict[str, Callable[[_Situation, Case], None]] = {
     "wanted": lambda now, case: _same(set(now.matcher.wanted()), _pairs(case, "wanted")),
     "connect": lambda now, case: _same(now.steps(Deed.CONNECT), _pairs(case, "connect")),
     "disconnect": lambda now, case: _same(now.steps(Deed.DISCONNECT), _pairs(case, "disconnect")),
+    "steps": _check_steps,
     "adopted": _check_plan,
     "released": lambda now, case: _same(set(now.plan.released), _pairs(case, "released")),
     "refused": lambda now, case: _same(set(now.plan.refused), _pairs(case, "refused")),
     "bypassed": lambda now, case: now.have(Verdict.BYPASSED, _texts(case, "bypassed")),
     "withheld": lambda now, case: now.have(Verdict.WITHHELD, _texts(case, "withheld")),
     "explained": lambda now, case: _check_explanations(now, case),
+    "told": _check_told,
+    "left_out": lambda now, case: _same({Connection(*pair) for _, *pair in now.matcher.circles()}, _pairs(case, "left_out")),
     "fan_out": lambda now, case: _same(set(filter(now.matcher.is_fan_out, now.matcher.wanted())), _pairs(case, "fan_out")),
     "unmet": lambda now, case: _same(list(unmet(now.matcher)), _texts(case, "unmet")),
     "shadowed": lambda now, case: _same(list(shadowed(now.matcher)), _texts(case, "shadowed")),
