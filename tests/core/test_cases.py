@@ -1,4 +1,4 @@
-"""The cases of `cases/*.toml`: rules and a graph, and what the rules make of it. A new case needs no Python.
+r"""The cases of `cases/*.toml`: rules and a graph, and what the rules make of it. A new case needs no Python.
 
 A case has `name`, `config` (the text of a configuration), `sources` and `destinations` (names, or tables with `name`, `type`,
 `physical`, `terminal`, `aliases`, `pretty_name`); if need be `connected`, `owned` ("pair" = "rule"), `held`, `kept`,
@@ -6,7 +6,7 @@ A case has `name`, `config` (the text of a configuration), `sources` and `destin
 `disconnect`, `steps` ("deed pair (rule): reason", in their order), `adopted` ("pair" = "rule"), `released`, `refused`,
 `fan_out`, `unmet`, `shadowed`, `left_out` ("followed -> partner"), `matched` (rule = number of ports), or some `forbidden`,
 `left`, `bypassed`, `withheld`, `unspoken`, `decided_by`, `explained` ("pair" = words of it), `told` ("pair" = { rule = words }).
-Names are written as they are shown: a byte that is not UTF-8 is `\\xNN`, a backslash `\\\\`.
+Names are written as they are shown: a byte that is not UTF-8 is `\xNN`, a backslash `\\`.
 """
 
 from __future__ import annotations
