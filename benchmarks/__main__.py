@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python -m benchmarks [--quick] [reaction | burst | restart | idle ...]`."""
+"""Runs the benchmarks: `python -m benchmarks [--quick] [reaction | burst | restart | idle | matching ...]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import burst, idle, reaction, restart
+from benchmarks import burst, idle, matching, reaction, restart
 from benchmarks.figures import Bound
 from benchmarks.surroundings import Surroundings, surroundings
 
@@ -19,6 +19,7 @@ MEASUREMENTS: dict[str, Callable[..., list[Bound]]] = {
     "burst": burst.measure,
     "restart": restart.measure,
     "idle": idle.measure,
+    "matching": matching.measure,
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jackd_router import __version__
-from jackd_router.cli import buses, change, check, look, run, simulate, watch
+from jackd_router.cli import buses, change, check, look, profiles, run, simulate, watch
 from jackd_router.cli.remote import with_daemon
 from jackd_router.cli.terminal import PROGRAM
 
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_looking(commands)
     _add_changing(commands)
     _add_rules(commands)
+    _add_profile(commands)
     _add_bus(commands)
     return top
 
@@ -135,6 +136,13 @@ def _add_rules(commands: Commands) -> None:
         switch = switches.add_parser(word, allow_abbrev=False, help=f"{word} rules; kept over restarts")
         switch.add_argument("names", nargs="+", metavar="NAME")
         switch.set_defaults(remote=change.switch_rules, enabled=enabled)
+
+
+def _add_profile(commands: Commands) -> None:
+    command = _command(commands, "profile", "list the profiles, or switch to one")
+    command.add_argument("name", nargs="?", metavar="NAME", help="the profile to switch to; kept over restarts")
+    _add_json(command)
+    command.set_defaults(remote=profiles.profile)
 
 
 def _add_bus(commands: Commands) -> None:

@@ -13,6 +13,7 @@ from jackd_router.cli.records import (
     Pair,
     PeerRecord,
     PortRecord,
+    ProfileRecord,
     Report,
     RuleRecord,
     StepRecord,
@@ -63,6 +64,12 @@ def steps_table(steps: Iterable[StepRecord]) -> Table:
 def peers_table(peers: Iterable[PeerRecord]) -> Table:
     """Give one row a port that a rule speaks of together with the one asked for."""
     return Table(("PEER", "STATE", "RULE", "REASON"), list(peers))
+
+
+def profiles_table(profiles: Iterable[ProfileRecord]) -> Table:
+    """Give one row a profile."""
+    rows = [(profile.name, "active" if profile.active else "", profile.description) for profile in profiles]
+    return Table(("PROFILE", "STATE", "DESCRIPTION"), rows)
 
 
 def buses_table(buses: Iterable[BusRecord]) -> Table:
@@ -144,6 +151,7 @@ def status_fields(status: Mapping[str, object]) -> dict[str, str]:
         "Status": f"{told('status')}: {told('status-text')}",
         "JACK": server,
         "Graph": f"{told('ports')} ports, {told('connections')} connections",
+        "Profile": told("profile"),
         "Rules": f"{told('rules')} rules, {told('held')} connections held as cut by hand",
         "Buses": told("buses"),
         "File": told("config-path") + remark,

@@ -148,6 +148,14 @@ class BusRecord(NamedTuple):
         return self.inputs + self.outputs
 
 
+class ProfileRecord(NamedTuple):
+    """One profile of the configuration."""
+
+    name: str
+    description: str
+    active: bool
+
+
 class LevelRecord(NamedTuple):
     """The level of one port of a bus in dBFS; -200 is silence."""
 
@@ -179,6 +187,12 @@ def report(reply: object) -> Report:
     connect, disconnect, failed = (pairs(told.get(key, [])) for key in ("connect", "disconnect", "failed"))
     refused = records(RefusedRecord, told.get("refused", []))
     return Report(connect, disconnect, failed, list(told.get("unmet", [])), list(told.get("shadowed", [])), refused)
+
+
+def profiles(reply: object, active: object) -> list[ProfileRecord]:
+    """Give each profile of the property `Profiles`, the active one marked."""
+    told = cast("Iterable[Mapping[str, Any]]", reply)
+    return [ProfileRecord(one["Name"], one.get("Description", ""), one["Name"] == active) for one in told]
 
 
 def bus(properties: Mapping[str, object]) -> BusRecord:

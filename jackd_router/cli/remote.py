@@ -83,7 +83,7 @@ class Daemon:
         (value,) = await self.call(f"{names.PROPERTIES}.Get", "ss", interface, member, path=path)
         return value
 
-    async def set(self, name: str, signature: str, value: Value, *, path: str) -> None:
+    async def set(self, name: str, signature: str, value: Value, *, path: str = names.ROOT_PATH) -> None:
         """Set a property."""
         interface, _, member = _full(name).rpartition(".")
         await self.call(f"{names.PROPERTIES}.Set", "ssv", interface, member, variant(signature, value), path=path)

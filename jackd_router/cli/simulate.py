@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jackd_router.cli.change import show_problems, show_report
 from jackd_router.cli.exits import CommandFailed, Exit
@@ -13,13 +13,17 @@ from jackd_router.cli.records import Pair, ProblemRecord, RefusedRecord, Report
 from jackd_router.core.errors import ConfigInvalid, RouterError
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.names import nearest, parse_shown, shown
-from jackd_router.runtime.config_files import default_path, load_config
-from jackd_router.runtime.preview import simulate
-from jackd_router.runtime.state import PlanReport
+
+if TYPE_CHECKING:
+    from jackd_router.runtime.state import PlanReport
 
 
 def plan(*, file: Path | None, graph: Path, profile: str | None, json: bool) -> Exit:
     """Show what would change if the file were in force on the graph that `jackd-router graph --json` has written."""
+    # Imported here: of use to this command only.
+    from jackd_router.runtime.config_files import default_path, load_config
+    from jackd_router.runtime.preview import simulate
+
     told, saved = read_graph(graph)
     path = file or default_path()
     if file and not file.exists():

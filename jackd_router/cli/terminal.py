@@ -17,6 +17,7 @@ _COLOURS = {
     "connected": "green",
     "enabled": "green",
     "ok": "green",
+    "active": "green",
     "connect": "green",
     "+": "green",
     "pending": "yellow",

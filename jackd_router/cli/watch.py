@@ -16,7 +16,14 @@ from jackd_router.cli.terminal import show, show_json
 from jackd_router.dbus_api.messages import Signal
 from jackd_router.dbus_api.names import BUS_NAME, unescape
 
-_PROPERTIES_OF = {"Manager": "status", "Server": "server", "Config": "config", "Rules": "rules", "Bus": "bus"}
+_PROPERTIES_OF = {
+    "Manager": "status",
+    "Server": "server",
+    "Config": "config",
+    "Rules": "rules",
+    "Profiles": "profile",
+    "Bus": "bus",
+}
 """Whose properties are worth a line, and the word for it; the version of the graph is not, its changes are told."""
 
 _STRUCTS: Mapping[str, type[ProblemRecord | Pair]] = {"problems": ProblemRecord, "held": Pair, "contested": Pair}
@@ -106,7 +113,16 @@ def _properties_line(name: str, path: str, changed: Mapping[str, object]) -> Lin
         values = {"bus": unescape(path.rpartition("/")[2]), **values}
     structs = {key: records(kind, values[key]) for key, kind in _STRUCTS.items() if key in values}
     fields = values | {key: [struct._asdict() for struct in those] for key, those in structs.items()}
-    return Line(name, fields, ", ".join(f"{key}: {_shown(value)}" for key, value in (values | structs).items()))
+    told = values | structs
+    if name == "profile" and "profiles" in values:
+        profiles = [_with_small_keys(one) for one in cast("list[Mapping[str, object]]", values["profiles"])]
+        fields["profiles"], told["profiles"] = profiles, [one.get("name") for one in profiles]
+    return Line(name, fields, ", ".join(f"{key}: {_shown(value)}" for key, value in told.items()))
+
+
+def _with_small_keys(values: Mapping[str, object]) -> dict[str, object]:
+    """Give the mapping with keys as those of the listings are."""
+    return {key.lower(): value for key, value in values.items()}
 
 
 def _shown(value: object) -> str:

@@ -194,3 +194,7 @@ class Config:
     profiles: tuple[Profile, ...] = (DEFAULT_PROFILE,)
     """`default` first, then in the order of the files."""
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
+
+    def profile(self, name: str) -> Profile:
+        """Give the profile of this name; `default` where there is none."""
+        return next((profile for profile in self.profiles if profile.name == name), self.profiles[0])

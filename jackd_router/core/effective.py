@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
-from jackd_router.core.config import Action, BusConfig, Config, Rule
+from jackd_router.core.config import DEFAULT_PROFILE, Action, BusConfig, Config, Profile, ProfileBus, Rule
 from jackd_router.core.names import shown
 from jackd_router.core.patterns import Form, Pattern
 from jackd_router.core.selectors import BusSelector, PortSelector, Selector, Selectors
@@ -14,7 +14,8 @@ from jackd_router.core.selectors import BusSelector, PortSelector, Selector, Sel
 
 def effective_toml(config: Config) -> str:
     """Give a text that, read as a configuration, means the same."""
-    sections = [_settings(config), *map(_rule, config.rules), *map(_bus, config.buses)]
+    written = (profile for profile in config.profiles if profile != DEFAULT_PROFILE)
+    sections = [_settings(config), *map(_rule, config.rules), *map(_bus, config.buses), *map(_profile, written)]
     return "\n".join("".join(f"{line}\n" for line in section) for section in sections)
 
 
@@ -45,6 +46,8 @@ def _rule(rule: Rule) -> Iterator[str]:
     yield f"to = {_selectors(rule.destinations)}"
     yield f"priority = {rule.priority}"
     yield f"enabled = {_flag(rule.enabled)}"
+    if rule.profiles is not None:
+        yield f"profiles = {_list(map(_text, sorted(rule.profiles)))}"
     if rule.action is Action.CONNECT:
         yield f"pair = {_text(rule.pair)}"
         yield f"same_client = {_flag(rule.same_client)}"
@@ -64,6 +67,22 @@ def _bus(bus: BusConfig) -> Iterator[str]:
     if bus.matrix is not None:
         yield f"matrix = {_list(_list(map(repr, row)) for row in bus.matrix)}"
     yield f"fade_ms = {bus.fade_ms!r}"
+
+
+def _profile(profile: Profile) -> Iterator[str]:
+    yield "[[profile]]" if profile.origin is None else f"[[profile]]  # {shown(str(profile.origin))}"
+    yield f"name = {_text(profile.name)}"
+    if profile.description:
+        yield f"description = {_text(profile.description)}"
+    for bus, values in profile.buses.items():
+        yield f"bus.{_text(bus)} = {{ {', '.join(_profile_bus(values))} }}"
+
+
+def _profile_bus(values: ProfileBus) -> Iterator[str]:
+    if values.gain_db is not None:
+        yield f"gain = {values.gain_db!r}"
+    if values.mute is not None:
+        yield f"mute = {_flag(values.mute)}"
 
 
 def _selectors(selectors: Selectors) -> str:

@@ -96,9 +96,14 @@ def _both_match(one: Pattern | None, other: Pattern | None) -> bool:
     if one is None or other is None or (one.form, one.text) == (other.form, other.text):
         return True
     if Form.REGEX in (one.form, other.form):
-        pairs = ((one, other), (other, one))
-        return any(fixed.is_fixed and pattern.catch(fixed.beginning()) is not None for fixed, pattern in pairs)
+        return _matches_only(one, other) or _matches_only(other, one)
     return _globs_meet(_tokens(one), _tokens(other))
+
+
+def _matches_only(fixed: Pattern, pattern: Pattern) -> bool:
+    """Tell whether the first is a single name, and the other pattern matches it."""
+    is_name = fixed.form is Form.LITERAL or (fixed.form is Form.GLOB and not set("*?") & set(fixed.text))
+    return is_name and pattern.catch(fixed.text) is not None
 
 
 def _tokens(pattern: Pattern) -> list[str | None]:

@@ -7,7 +7,7 @@ there is now. Forbidden and left pairs are never listed, only looked up; so `*` 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -23,6 +23,7 @@ from jackd_router.core.membership import Member, Membership, Part, Place, Role
 from jackd_router.core.names import nearest
 from jackd_router.core.pairing import Pairs, is_complete, pair
 from jackd_router.core.selectors import PortSelector, flow
+from jackd_router.core.steps import run_at_once
 
 
 class Verdict(StrEnum):
@@ -157,7 +158,7 @@ class Matcher:
             for part in self.membership.parts[rank].values():
                 self._stale.setdefault(part, set())
         else:
-            self._settle()
+            self.settle()
             self.choices.touch([connection for connection in self.choices if self._covers(rank, connection)])
 
     def _look_for_cv(self) -> None:
@@ -176,6 +177,13 @@ class Matcher:
             self.remove_port(name)
             self.add_port(port)
 
+    def retire(self) -> None:
+        """Let go of everything, once another matcher has taken over.
+
+        The parts know each other, so that only the garbage collector would find them: a stop of 0.1 s with 4,000 ports.
+        """
+        self.membership.forget_listener()
+
     # ---- what can be asked
 
     def is_enabled(self, name: str) -> bool:
@@ -185,6 +193,14 @@ class Matcher:
     def is_active(self, rule: Rule) -> bool:
         """Whether the rule is switched on, of the active profile, and its `when` holds."""
         return self._active[self.rank(rule)]
+
+    @property
+    def looks_at_connections(self) -> bool:
+        """Whether what an active rule says depends on what is connected."""
+        return any(
+            active and (rule.follows or rule.exclusive or rule.complete)
+            for active, rule in zip(self._active, self.rules, strict=True)
+        )
 
     @property
     def has_exclusive(self) -> bool:
@@ -201,12 +217,12 @@ class Matcher:
         A pair that no rule has chosen is not among them, even when a rule forbids it now: look at what is connected too
         when a rule was switched or the aliases of a port have changed.
         """
-        self._settle()
+        self.settle()
         return self.choices.take_changed()
 
     def decide(self, connection: Connection) -> Decision:
         """Give what the first rule that speaks of the pair says."""
-        self._settle()
+        self.settle()
         return self._decide(connection)
 
     def _decide(self, connection: Connection) -> Decision:
@@ -234,10 +250,14 @@ class Matcher:
                 return connection
         return None
 
+    def chosen(self) -> tuple[Connection, ...]:
+        """Give every pair that some rule chooses, whoever decides it."""
+        self.settle()
+        return tuple(self.choices)
+
     def wanted(self) -> dict[Connection, Rule]:
         """Give every wanted pair with the rule that decided so."""
-        self._settle()
-        decisions = {connection: self._decide(connection) for connection in self.choices}
+        decisions = {connection: self._decide(connection) for connection in self.chosen()}
         return {
             connection: decision.rule
             for connection, decision in decisions.items()
@@ -246,7 +266,7 @@ class Matcher:
 
     def together(self, connection: Connection) -> frozenset[Connection]:
         """Give the pairs that are made with this wanted one, or not at all."""
-        self._settle()
+        self.settle()
         choices = self.choices.of(connection)
         group = choices[min(choices)].group if choices else None
         return frozenset() if group is None else frozenset(self.choices.group(group)) - {connection}
@@ -261,13 +281,13 @@ class Matcher:
 
     def is_fan_out(self, connection: Connection) -> bool:
         """Whether every rule that chose the pair did so only as the rest of a fan-out."""
-        self._settle()
+        self.settle()
         choices = self.choices.of(connection)
         return bool(choices) and all(choice.is_rest for choice in choices.values())
 
     def chosen_by(self, rule_name: str) -> frozenset[Connection]:
         """Give the pairs that a rule chooses to connect, whoever decides them."""
-        self._settle()
+        self.settle()
         rank = self._rank(rule_name)
         if self.rules[rank].follows:
             return self._follows.chosen_by(rank)
@@ -276,13 +296,13 @@ class Matcher:
 
     def finds_partners(self, rule_name: str) -> bool:
         """Tell whether a rule pairs anything now, be it that nothing feeds what it follows."""
-        self._settle()
+        self.settle()
         parts = self.membership.parts[self._rank(rule_name)].values()
         return any(self._cells_of.get(part) for part in parts)
 
     def chosen_at(self, port: PortName) -> frozenset[Connection]:
         """Give the pairs of a port that some rule chooses."""
-        self._settle()
+        self.settle()
         return frozenset(self.choices.at(port))
 
     def ports_matched(self, rule_name: str) -> int:
@@ -291,12 +311,12 @@ class Matcher:
 
     def circles(self) -> frozenset[tuple[str, PortName, PortName]]:
         """Give (rule, followed port, partner) for each partner that is left out as it would close a circle."""
-        self._settle()
+        self.settle()
         return frozenset((self.rules[each.rank].name, each.followed, each.partner) for each in self._follows.left_out)
 
     def via_passages(self) -> Iterator[tuple[PortName, PortName]]:
         """Give (input, output) of each client that an active rule leads sound through."""
-        self._settle()
+        self.settle()
         for part, chain in self._chains.items():
             if part.type is PortType.AUDIO:
                 for number in {hop.destination.number for hop in chain.hops if hop.destination.role is Role.VIA_IN}:
@@ -357,21 +377,32 @@ class Matcher:
 
     # ---- pairing
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Pair anew what is stale."""
+        run_at_once(self.settle_in_steps())
+
+    def settle_in_steps(self) -> Generator[None, None, None]:
+        """Pair anew what is stale, and pause after each rule: thousands of ports that come at once take their time."""
         while self._stale:
-            stale, self._stale = self._stale, {}
-            before: dict[Cell, _Chosen] = {}
-            for part, touched in stale.items():
-                for cell, chain in self._cells_to_pair(part, touched).items():
-                    before[cell] = self._cells.get(cell, {})
-                    self._set_cell(cell, self._paired(cell, chain))
-            # What moves from one cell to another is dropped here and chosen there: all drops come first.
-            for cell, old in before.items():
-                self._drop(cell, old.keys() - self._cells.get(cell, {}).keys())
-            for cell in before:
-                self._choose(cell)
+            rank = next(iter(self._stale)).rank
+            stale = [part for part in self._stale if part.rank == rank] if len(self._stale) > 1 else list(self._stale)
+            self._pair_anew([(part, self._stale.pop(part)) for part in stale])
+            if self._stale:
+                yield
         self._follows.settle(self._graph.connections_of)
+
+    def _pair_anew(self, stale: list[tuple[Part, set[tuple[Place, str]]]]) -> None:
+        """Pair parts of one rule."""
+        before: dict[Cell, _Chosen] = {}
+        for part, touched in stale:
+            for cell, chain in self._cells_to_pair(part, touched).items():
+                before[cell] = self._cells.get(cell, {})
+                self._set_cell(cell, self._paired(cell, chain))
+        # What moves from one cell to another is dropped here and chosen there: all drops come first.
+        for cell, old in before.items():
+            self._drop(cell, old.keys() - self._cells.get(cell, {}).keys())
+        for cell in before:
+            self._choose(cell)
 
     def _cells_to_pair(self, part: Part, touched: set[tuple[Place, str]]) -> dict[Cell, Chain]:
         """Give the cells that may be other ones than before: those that there were and those that there are now."""
@@ -408,7 +439,7 @@ class Matcher:
         """Give what a rule chooses between two clients."""
         part, rule = cell.part, self.rules[cell.part.rank]
         hop = next((hop for hop in chain.hops if hop[:2] == (cell.source, cell.destination)), None)
-        if hop is None or (cell.source_client == cell.destination_client and not (rule.same_client or rule.follows)):
+        if hop is None:
             return {}
         pairs = self._pairs(part, chain, cell)
         if not pairs:
@@ -421,9 +452,20 @@ class Matcher:
         return {pair: Choice(False, hop.is_bypassed, None if hop.is_bypassed else group) for pair in pairs}
 
     def _pairs(self, part: Part, chain: Chain, cell: Cell) -> Pairs:
+        rule = self.rules[part.rank]
         sources = chain.ports(part, cell.source, cell.source_client)
         destinations = chain.ports(part, cell.destination, cell.destination_client)
-        return pair(sources, destinations, self.rules[part.rank].pair) if sources and destinations else {}
+        if cell.source_client == cell.destination_client and not (rule.same_client or rule.follows):
+            sources, destinations = self._of_devices(part, sources), self._of_devices(part, destinations)
+        return pair(sources, destinations, rule.pair) if sources and destinations else {}
+
+    def _of_devices(self, part: Part, ports: Sequence[PortName]) -> Sequence[PortName]:
+        """Give the ports of sound devices.
+
+        JACK2 has all devices in one client, `system`: a microphone there and a loudspeaker are not one program that is
+        connected to itself, and the feedback guard looks after them.
+        """
+        return [name for name in ports if part.type is PortType.AUDIO and self.membership.members[name].port.is_physical]
 
     def _is_complete(self, cell: Cell) -> bool:
         """Tell whether every source of one client has its destination at the other, over all keys."""

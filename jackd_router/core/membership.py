@@ -7,7 +7,7 @@ those groups caught. Whoever keeps the pairs is told of each part in which somet
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, Protocol
@@ -17,7 +17,7 @@ from jackd_router.core.graph import Port, PortName, PortType
 from jackd_router.core.names import NaturalKey, natural_key
 from jackd_router.core.patterns import Groups
 from jackd_router.core.positions import Positions
-from jackd_router.core.selector_index import SelectorIndex, client_names
+from jackd_router.core.selector_index import PortIndex, SelectorIndex
 from jackd_router.core.selectors import PortSelector, Selectors, flow, match
 
 Key = tuple[str, ...]
@@ -99,13 +99,24 @@ class Listener(Protocol):
         """Note that an entry of the rule's `when` has its first match, or none any more."""
 
 
+class _Nobody:
+    """The listener of a membership that is out of use."""
+
+    def part_changed(self, part: Part, place: Place, client: str) -> None:
+        """Nobody is told."""
+
+    def condition_changed(self, rank: int) -> None:
+        """Nobody is told."""
+
+
 class Membership:
     """The ports by rule, and the rules by port."""
 
     def __init__(self, rules: Sequence[Rule], listener: Listener) -> None:
         self.members: dict[PortName, Member] = {}
         self.parts: list[dict[tuple[PortType, Key], Part]] = [{} for _ in rules]
-        self._rules, self._listener = rules, listener
+        self._rules = rules
+        self._listener: Listener = listener
         self._matched = [0] * len(rules)
         self._conditions: dict[tuple[int, Place], int] = {}
         self._groups = [_groups_used(rule) for rule in rules]
@@ -113,8 +124,7 @@ class Membership:
         self._inputs: SelectorIndex[Asker] = SelectorIndex()
         self._askers: dict[tuple[int, Key], list[Asker]] = {}
         self._key_users: dict[tuple[int, Key], int] = {}
-        self._inputs_by_client: dict[str, set[PortName]] = {}
-        self._outputs_by_client: dict[str, set[PortName]] = {}
+        self._known_inputs, self._known_outputs = PortIndex(), PortIndex()
         self._positions = Positions()
         for rank, rule in enumerate(rules):
             self._ask_for_sources(rank, rule)
@@ -126,9 +136,7 @@ class Membership:
     def add(self, port: Port, seen: Port) -> None:
         """Add a port that is not there; selectors look at it as `seen`."""
         member = self.members[port.name] = Member(port, seen, natural_key(port.name))
-        by_client = self._outputs_by_client if port.is_source else self._inputs_by_client
-        for client in client_names(seen):
-            by_client.setdefault(client, set()).add(port.name)
+        (self._known_outputs if port.is_source else self._known_inputs).add(port.name, seen)
         moved = self._positions.add(port.name, seen, member.order)
         self._join_all(member)
         self._ask_anew(moved)
@@ -138,12 +146,12 @@ class Membership:
         member = self.members[name]
         self._leave_all(member)
         del self.members[name]
-        by_client = self._outputs_by_client if member.port.is_source else self._inputs_by_client
-        for client in client_names(member.seen):
-            by_client[client].discard(name)
-            if not by_client[client]:
-                del by_client[client]
+        (self._known_outputs if member.port.is_source else self._known_inputs).remove(name, member.seen)
         self._ask_anew(self._positions.remove(name, member.seen, member.order))
+
+    def forget_listener(self) -> None:
+        """Tell nobody any more, who then can go without waiting for the garbage collector."""
+        self._listener = _Nobody()
 
     def matched(self, rank: int) -> int:
         """Give how many ports belong to the rule."""
@@ -198,7 +206,8 @@ class Membership:
             asker = Asker(rank, place, filled, key)
             askers.append(asker)
             self._begin(index, asker)
-            for name in self._may_be_meant(filled, self._outputs_by_client if index is self._outputs else self._inputs_by_client):
+            known = self._known_outputs if index is self._outputs else self._known_inputs
+            for name in known.may_match(filled) if self.members else ():
                 self._ask(asker, self.members[name])
 
     def _begin(self, index: SelectorIndex[Asker], asker: Asker) -> None:
@@ -225,13 +234,6 @@ class Membership:
 
     def _parts_of(self, rank: int, key: Key) -> list[Part]:
         return [part for (_, other), part in self.parts[rank].items() if other == key]
-
-    def _may_be_meant(self, selectors: Selectors, by_client: Mapping[str, set[PortName]]) -> set[PortName]:
-        """Give all ports that may match, and some that do not."""
-        beginnings = [selector.beginning() for selector in selectors]
-        if all(beginning.whole for beginning in beginnings):
-            return set().union(*(by_client.get(beginning.text, ()) for beginning in beginnings))
-        return set().union(*by_client.values())
 
     # ---- asking
 

@@ -4,39 +4,55 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from jackd_router.core.errors import UserError
 from jackd_router.core.graph import PortName
 
-NaturalKey = tuple[tuple[tuple[str, int, str], ...], str]
+NaturalKey = tuple[str, str]
 """What names are sorted by."""
 
-_TEXT_AND_DIGITS = re.compile(r"([^0-9]*)([0-9]*)")
+_DIGITS = re.compile("[0-9]+")
+_WILDCARDS = re.compile("([*?])")
 _NOT_SHOWN_AS_IS = re.compile(r"[\\\udc80-\udcff]")
 _ESCAPE = re.compile(rb"\\(\\|x([0-9A-Fa-f]{2}))?")
 
 
+@lru_cache(maxsize=8192)
 def natural_key(name: str) -> NaturalKey:
     """Give the key that sorts `in_2` before `in_10`; no two names have the same."""
-    parts = []
-    for text, digits in _TEXT_AND_DIGITS.findall(name):
-        number = digits.lstrip("0")
-        # Compared by length, then as text: int() of a very long run of digits is slow, and refused by Python.
-        parts.append((text, len(number), number))
-    return tuple(parts), name
+    return _DIGITS.sub(_number, name), name
 
 
-def glob_source(pieces: Iterable[tuple[str, bool]]) -> str:
-    """Give the regular expression for a glob in pieces, (text, whether it is literal): only `*` and `?` are special."""
-    segments = [""]
+def _number(digits: re.Match[str]) -> str:
+    # Compared by length, then as text: int() of a very long run of digits is slow, and refused by Python. A name has no
+    # NUL: what ends at a number comes before what has any letter there.
+    number = digits[0].lstrip("0")
+    return f"\0{chr(min(len(number), sys.maxunicode))}{number}"
+
+
+def glob_segments(pieces: Iterable[tuple[str, bool]]) -> list[list[str]]:
+    """Give the texts of a glob: what stands between its `*`, each time split at its `?`.
+
+    The pieces are (text, whether it is literal): `*` and `?` in a literal piece are themselves.
+    """
+    segments = [[""]]
     for text, literal in pieces:
-        for character in text:
-            if character == "*" and not literal:
-                segments.append("")
+        for part in (text,) if literal else _WILDCARDS.split(text):
+            if literal or part not in ("*", "?"):
+                segments[-1][-1] += part
+            elif part == "*":
+                segments.append([""])
             else:
-                segments[-1] += "." if character == "?" and not literal else re.escape(character)
-    first, *rest = segments
+                segments[-1].append("")
+    return segments
+
+
+def glob_source(segments: Sequence[Sequence[str]]) -> str:
+    """Give the regular expression for a glob in segments: only `*` and `?` are special."""
+    first, *rest = (".".join(map(re.escape, texts)) for texts in segments)
     if not rest:
         return f"(?s:{first})"
     # The earliest place of each middle segment is as good as any: atomic groups keep many stars from costing n ** stars.
@@ -46,7 +62,7 @@ def glob_source(pieces: Iterable[tuple[str, bool]]) -> str:
 
 def compile_glob(glob: str) -> re.Pattern[str]:
     """Give the pattern whose `fullmatch` compares a whole name with the glob."""
-    return re.compile(glob_source([(glob, False)]))
+    return re.compile(glob_source(glob_segments([(glob, False)])))
 
 
 def shown(name: str) -> str:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import takewhile
+from functools import lru_cache
+from operator import methodcaller
 
-from jackd_router.core.names import glob_source
+from jackd_router.core.names import glob_segments, glob_source
+from jackd_router.core.required import AS_BYTES, Runs, regex_runs
 
 Groups = Mapping[str, str]
 """What the groups of a regular expression caught, by number and by name."""
 
 _REFERENCE = re.compile(r"\{([^\W\d]\w*|[1-9][0-9]*)\}")
-_UNDECODED = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
-_PLAIN = re.compile(r"[A-Za-z0-9 _:-]")
+_NO_GROUPS: tuple[tuple[str, ...], Groups] = ((), {})
 
 
 class Form(StrEnum):
@@ -35,24 +36,27 @@ class Pattern:
     text: str
     references: frozenset[str] = frozenset()
     values: tuple[tuple[str, str], ...] = ()
-    _compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _fits: Callable[[str], object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Compile; raises re.error (and what else `re.compile` does) on a bad regular expression.
 
         One that is not filled in yet is compiled with a letter in each place, to see whether it can be.
         """
-        with warnings.catch_warnings():
-            # What Python's `re` may mean otherwise one day is no reason to refuse a pattern that works.
-            warnings.simplefilter("ignore")
-            object.__setattr__(self, "_compiled", re.compile(self._source()))
+        if self.form is not Form.REGEX:
+            object.__setattr__(self, "_fits", _fits_glob(glob_segments(self._pieces())))
+        elif self.values:
+            object.__setattr__(self, "_fits", _Late(self._source()))
+        else:
+            object.__setattr__(self, "_fits", _compiled(self._source()).fullmatch)
 
     @property
     def provides(self) -> tuple[int, frozenset[str]]:
         """How many groups there are, and the names of those that have one."""
         if self.form is not Form.REGEX:
             return 0, frozenset()
-        return self._compiled.groups, frozenset(self._compiled.groupindex)
+        compiled = _compiled(self._source())
+        return compiled.groups, frozenset(compiled.groupindex)
 
     def catch(self, name: str) -> tuple[tuple[str, ...], Groups] | None:
         """Give what the groups caught, by position and by name; None where the name does not match.
@@ -60,46 +64,34 @@ class Pattern:
         A group that took no part caught nothing, which is what it is filled in as.
         """
         # A byte that is not UTF-8 is `\xNN` in a regular expression too: there that means the character U+00NN.
-        undecoded = self.form is Form.REGEX and not name.isascii()
-        found = self._compiled.fullmatch(name.translate(_UNDECODED) if undecoded else name)
-        if found is None:
+        found = self._fits(name if self.form is not Form.REGEX or name.isascii() else name.translate(AS_BYTES))
+        if not found:
             return None
-        caught = tuple(name[slice(*span)] for span in map(found.span, range(1, self._compiled.groups + 1)))
-        return caught, {group: caught[index - 1] for group, index in self._compiled.groupindex.items()}
+        if not isinstance(found, re.Match) or not found.re.groups:
+            return _NO_GROUPS
+        if found.string is name:
+            return found.groups(""), found.groupdict("")
+        caught = tuple(name[slice(*span)] for span in map(found.span, range(1, found.re.groups + 1)))
+        return caught, {group: caught[index - 1] for group, index in found.re.groupindex.items()}
 
     def filled(self, groups: Groups) -> Pattern:
         """Give the pattern with the groups that it refers to filled in, literally."""
         if not self.references:
             return self
-        try:
-            return replace(self, values=tuple(sorted((group, groups[group]) for group in self.references)))
-        except re.error:
-            # `{1}*` is an expression with most of what {1} can be; where it is none, it matches nothing.
-            return Pattern(Form.REGEX, "(?!)")
+        return replace(self, values=tuple((group, groups[group]) for group in sorted(self.references)))
 
-    def beginning(self) -> str:
-        """Give the literal text that every match begins with, as far as that is plain to see."""
-        if self.form is Form.LITERAL:
-            return "".join(text for text, _ in self._pieces())
-        if self.form is Form.GLOB:
-            characters = [(character, literal) for text, literal in self._pieces() for character in text]
-            return "".join(character for character, _ in takewhile(lambda pair: pair[1] or pair[0] not in "*?", characters))
-        if "|" in self.text or self.values:
-            return ""
-        plain = "".join(takewhile(_PLAIN.match, self.text))
-        # `ab*`: the b is optional.
-        return plain[:-1] if self.text[len(plain) : len(plain) + 1] in ("*", "?", "{") else plain
+    def required(self, before: str = "", after: str = "") -> tuple[Runs, ...]:
+        """Give what `before` + name + `after` consists of for every match: runs of text, of one of these alternatives.
 
-    @property
-    def is_fixed(self) -> bool:
-        """Whether only one name can match, the one that `beginning` gives."""
-        match self.form:
-            case Form.LITERAL:
-                return True
-            case Form.GLOB:
-                return not any(character in "*?" for text, literal in self._pieces() if not literal for character in text)
-            case Form.REGEX:
-                return not self.values and self.beginning() == self.text
+        The first run begins with `before` and the last one ends with `after`; where there is only one, it is the whole.
+        """
+        if self.references and not self.values:
+            alternatives: tuple[Runs, ...] = (("", ""),)
+        elif self.form is Form.REGEX:
+            alternatives = regex_runs(self._source())
+        else:
+            alternatives = (tuple(text for texts in glob_segments(self._pieces()) for text in texts),)
+        return tuple(_between(before, runs, after) for runs in alternatives)
 
     def _pieces(self) -> Iterator[tuple[str, bool]]:
         """Give the text in pieces: what is filled in is literal."""
@@ -113,11 +105,66 @@ class Pattern:
                 yield f"{{{piece}}}", self.form is Form.LITERAL
 
     def _source(self) -> str:
-        match self.form:
-            case Form.REGEX:
-                return "".join(re.escape(text) if literal else text for text, literal in self._pieces())
-            case Form.GLOB | Form.LITERAL:
-                return glob_source(self._pieces())
+        # What is filled in is compared as `catch` compares it.
+        return "".join(re.escape(text.translate(AS_BYTES)) if literal else text for text, literal in self._pieces())
+
+
+def _between(before: str, runs: Runs, after: str) -> Runs:
+    if len(runs) == 1:
+        return (before + runs[0] + after,)
+    return tuple(filter(None, (before + runs[0], *runs[1:-1], runs[-1] + after)))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(source: str) -> re.Pattern[str]:
+    # Kept, beyond what `re` itself keeps: a reload has most of its expressions from the one before.
+    with warnings.catch_warnings():
+        # What Python's `re` may mean otherwise one day is no reason to refuse a pattern that works.
+        warnings.simplefilter("ignore")
+        return re.compile(source)
+
+
+class _Late:
+    """A regular expression that is compiled when it is asked first: most that are filled in never are."""
+
+    __slots__ = ("_fullmatch", "_source")
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._fullmatch: Callable[[str], object] | None = None
+
+    def __call__(self, name: str) -> object:
+        if self._fullmatch is None:
+            try:
+                self._fullmatch = _compiled(self._source).fullmatch
+            except (re.error, OverflowError, RecursionError):
+                # `{1}*` is an expression with most of what {1} can be; where it is none, it matches nothing.
+                self._fullmatch = _nothing
+        return self._fullmatch(name)
+
+
+def _fits_glob(segments: Sequence[Sequence[str]]) -> Callable[[str], object]:
+    """Give what compares a name with a glob: compiling an expression takes as long as hundreds of comparisons."""
+    if any(len(texts) > 1 for texts in segments) or len(segments) > 3:
+        return _Late(glob_source(segments))
+    match [text for [text] in segments]:
+        case [text]:
+            return text.__eq__
+        case [beginning, ""]:
+            return methodcaller("startswith", beginning)
+        case ["", end]:
+            return methodcaller("endswith", end)
+        case [beginning, end]:
+            shortest = len(beginning) + len(end)
+            return lambda name: len(name) >= shortest and name.startswith(beginning) and name.endswith(end)
+        case ["", text, ""]:
+            return methodcaller("__contains__", text)
+        case _:
+            return _Late(glob_source(segments))
+
+
+def _nothing(_name: str) -> object:
+    return None
 
 
 def references(text: str) -> frozenset[str]:

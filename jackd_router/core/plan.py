@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
@@ -13,7 +13,10 @@ from jackd_router.core.feedback import Feedback, Guard, Passages, refusals
 from jackd_router.core.graph import Connection, Graph
 from jackd_router.core.matcher import Decision, Matcher, Verdict
 from jackd_router.core.names import NaturalKey, natural_key
+from jackd_router.core.steps import run_at_once
 
+_PAIRS_IN_A_ROW = 100
+"""Pairs that are decided without a pause: about half a millisecond."""
 _MOST_TURNS = 20
 """What one turn makes others may follow, and what it cuts may let others be made; a graph that never rests is left there."""
 
@@ -61,6 +64,11 @@ class Plan:
     adopted: Mapping[Connection, str]
     released: frozenset[Connection]
     refused: Mapping[Connection, Feedback] = field(default_factory=dict)
+
+    @property
+    def concerned(self) -> frozenset[Connection]:
+        """Every pair of which the plan says something."""
+        return frozenset(step.connection for step in self.steps) | self.adopted.keys() | self.released | self.refused.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +155,11 @@ class Situation:
     passages: Passages = field(default_factory=Passages)
     refused: Mapping[Connection, Feedback] = field(default_factory=dict)
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether what is done in one turn may let the rules say something else in the next."""
+        return bool(self.refused) or self.matcher.looks_at_connections
+
     def refusals(self, wanted: Iterable[tuple[Connection, Rule]]) -> dict[Connection, Feedback]:
         """Give which of some wanted pairs the feedback guard refuses to make."""
         guard = Guard(self.graph, self.passages)
@@ -196,10 +209,16 @@ class Situation:
 
 
 def plan(before: Situation) -> Plan:
-    """Give what is to be done about the whole graph: first what is made, in deciding order, then what is cut.
+    """Give what is to be done about the whole graph: first what is made, in deciding order, then what is cut."""
+    return run_at_once(plan_in_steps(before))
+
+
+def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
+    """Plan, and pause now and then for who has other things to do; the graph must stay as it is meanwhile.
 
     The turns of the reconciler are carried out on a copy of the graph until nothing is left to be done.
     """
+    yield from before.matcher.settle_in_steps()
     graph, owned = before.graph.copy(), dict(before.owned)
     now = replace(before, graph=graph, owned=owned)
     done: dict[Connection, Step] = {}
@@ -207,7 +226,7 @@ def plan(before: Situation) -> Plan:
     released: set[Connection] = set()
     with before.matcher.imagined_graph(graph):
         for _ in range(_MOST_TURNS):
-            steps = _turn(now)
+            steps = yield from _turn(now)
             deeds = [step for step in steps if step.deed is not Deed.NOTHING]
             for step in steps:
                 _take_over(step, owned, adopted, released)
@@ -217,8 +236,9 @@ def plan(before: Situation) -> Plan:
                     done.pop(step.connection, None)  # undone again in a later turn: not done at all
                 else:
                     done[step.connection] = step
-            if not deeds:
+            if not deeds or not now.may_go_on:
                 break
+            yield
     order = {rule.name: rank for rank, rule in enumerate(before.matcher.rules)}
     taken = sorted(done.values(), key=lambda step: (step.deed, order.get(step.rule, len(order)), deciding_order(step.connection)))
     return Plan(
@@ -229,12 +249,31 @@ def plan(before: Situation) -> Plan:
     )
 
 
-def _turn(now: Situation) -> list[Step]:
+def _turn(now: Situation) -> Generator[None, None, list[Step]]:
     """Give the steps of one turn, those that make before those that cut."""
-    wanted = {pair: rule for pair, rule in now.matcher.wanted().items() if all(end in now.graph.ports for end in pair)}
-    now.refused = now.refusals(wanted.items())
-    pairs = wanted.keys() | now.graph.connections | now.owned.keys()
-    return sorted((now.step_for(pair) for pair in pairs), key=lambda step: (step.deed is Deed.DISCONNECT, step.connection))
+    decided: dict[Connection, Decision] = {}
+    for pair in paused({*now.matcher.chosen(), *now.graph.connections, *now.owned}):
+        if pair is None:
+            yield
+        elif all(end in now.graph.ports for end in pair):
+            decided[pair] = now.matcher.decide(pair)
+    wanted = ((pair, found.rule) for pair, found in decided.items() if found.verdict is Verdict.WANTED)
+    now.refused = now.refusals((pair, rule) for pair, rule in wanted if rule is not None)
+    steps = []
+    for pair in paused(decided):
+        if pair is None:
+            yield
+        else:
+            steps.append(decide_step(pair, decided[pair], now.circumstances(pair, decided[pair].verdict)))
+    return sorted(steps, key=lambda step: (step.deed is Deed.DISCONNECT, step.connection))
+
+
+def paused(pairs: Iterable[Connection]) -> Iterator[Connection | None]:
+    """Give the pairs, and None in between for a pause."""
+    for number, pair in enumerate(pairs, 1):
+        yield pair
+        if number % _PAIRS_IN_A_ROW == 0:
+            yield None
 
 
 def _take_over(step: Step, owned: dict[Connection, str], adopted: dict[Connection, str], released: set[Connection]) -> None:
@@ -266,19 +305,25 @@ def deciding_order(connection: Connection) -> tuple[NaturalKey, NaturalKey]:
     return natural_key(connection.source), natural_key(connection.destination)
 
 
-def unmet(matcher: Matcher) -> tuple[str, ...]:
-    """Give the rules that connect, are active, and find no partners now."""
-    return tuple(rule.name for rule in _connecting(matcher) if not matcher.finds_partners(rule.name))
+def unmet(matcher: Matcher) -> Generator[None, None, tuple[str, ...]]:
+    """Find the rules that connect, are active, and have no partners now; in steps."""
+    found = []
+    for rule in _connecting(matcher):
+        if not matcher.finds_partners(rule.name):
+            found.append(rule.name)
+        yield
+    return tuple(found)
 
 
-def shadowed(matcher: Matcher) -> tuple[str, ...]:
-    """Give the rules that choose pairs, of which earlier rules decide every one."""
-
-    def decides(rule: Rule, connection: Connection) -> bool:
-        return matcher.decide(connection).rule is rule
-
-    choosing = ((rule, matcher.chosen_by(rule.name)) for rule in _connecting(matcher))
-    return tuple(rule.name for rule, pairs in choosing if pairs and not any(decides(rule, pair) for pair in pairs))
+def shadowed(matcher: Matcher) -> Generator[None, None, tuple[str, ...]]:
+    """Find the rules that choose pairs, of which earlier rules decide every one; in steps."""
+    found = []
+    for rule in _connecting(matcher):
+        pairs = matcher.chosen_by(rule.name)
+        if pairs and not any(matcher.decide(pair).rule is rule for pair in pairs):
+            found.append(rule.name)
+        yield
+    return tuple(found)
 
 
 def _connecting(matcher: Matcher) -> list[Rule]:

@@ -13,13 +13,6 @@ from jackd_router.core.patterns import Groups, Pattern, fill
 _NO_GROUPS: Groups = {}
 
 
-class Beginning(NamedTuple):
-    """What the name of a matching client begins with; `whole`: it is the name."""
-
-    text: str
-    whole: bool
-
-
 @dataclass(frozen=True, slots=True)
 class PortSelector:
     """Ports by what they say of themselves: everything that is given must match."""
@@ -57,15 +50,6 @@ class PortSelector:
         given = (self.name, self.client, self.port, self.alias, self.pretty_name)
         name, client, port, alias, pretty_name = (pattern and pattern.filled(groups) for pattern in given)
         return replace(self, name=name, client=client, port=port, alias=alias, pretty_name=pretty_name)
-
-    def beginning(self) -> Beginning:
-        """Give what to find the selector by."""
-        if self.client is not None:
-            return Beginning(self.client.beginning(), self.client.is_fixed)
-        if self.name is not None:
-            client, colon, _ = self.name.beginning().partition(":")
-            return Beginning(client, bool(colon))
-        return Beginning("", whole=False)
 
     def groups(self, port: Port, name: str) -> Groups | None:
         """Give what the groups catch when the port goes by this name, one of its own; None where it does not match."""
@@ -163,10 +147,6 @@ class BusSelector:
         used = self.references
         channel = None if self.channel is None else fill(self.channel, used, groups)
         return replace(self, bus=fill(self.bus, used, groups), channel=channel, references=frozenset())
-
-    def beginning(self) -> Beginning:
-        """Give what to find the selector by."""
-        return Beginning(self.client, whole=True)
 
     def groups(self, port: Port, name: str) -> Groups | None:
         """Give no groups; None where this name of the port is not one of the bus."""

@@ -8,10 +8,11 @@ from enum import StrEnum
 
 from jackd_router.core.chain import Chain
 from jackd_router.core.config import Action, Rule
-from jackd_router.core.graph import Connection, PortName
+from jackd_router.core.graph import Connection, PortName, PortType
 from jackd_router.core.matcher import Matcher
 from jackd_router.core.membership import Member, Part, Place, Role
 from jackd_router.core.pairing import is_complete
+from jackd_router.core.selectors import flow
 
 
 class Standing(StrEnum):
@@ -42,8 +43,7 @@ class Speaker:
 
 def speakers(matcher: Matcher, connection: Connection) -> tuple[Speaker, ...]:
     """Give every rule whose selectors cover the pair, or that chooses it by way of `via` or `follow`, in deciding order."""
-    decision_is_settled = matcher.decide(connection)
-    del decision_is_settled
+    matcher.settle()
     ends = matcher.ends(connection)
     if ends is None:
         return ()
@@ -60,19 +60,27 @@ def _is_partner(rank: int, destination: Member) -> bool:
 
 def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
     rule = matcher.rules[rank]
-    if not matcher.is_enabled(rule.name):
-        return Speaker(rule, Standing.DISABLED)
-    if not matcher.is_in_profile(rule):
-        return Speaker(rule, Standing.OTHER_PROFILE)
-    if not matcher.membership.holds(rank):
-        return Speaker(rule, Standing.CONDITION, conditions=tuple(matcher.membership.unmet_conditions(rank)))
+    if (inactive := inactive_rule(matcher, rule)) is not None:
+        return inactive
     if rule.action is not Action.CONNECT or rank in matcher.choices.of(connection):
         return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(_by_way_of(matcher, rank, connection, ends))))
-    if _same_client(connection) and not rule.same_client:
+    if _same_client(connection) and not rule.same_client and not all(map(_is_of_device, ends)):
         return Speaker(rule, Standing.SAME_CLIENT)
     if rule.follows:
         return Speaker(rule, Standing.NOT_FOLLOWED)
     return _not_chosen(matcher, rank, connection, ends)
+
+
+def inactive_rule(matcher: Matcher, rule: Rule) -> Speaker | None:
+    """Give why a rule does not count now, whatever the pair; None where it does."""
+    if not matcher.is_enabled(rule.name):
+        return Speaker(rule, Standing.DISABLED)
+    if not matcher.is_in_profile(rule):
+        return Speaker(rule, Standing.OTHER_PROFILE)
+    rank = matcher.rank(rule)
+    if not matcher.membership.holds(rank):
+        return Speaker(rule, Standing.CONDITION, conditions=tuple(matcher.membership.unmet_conditions(rank)))
+    return None
 
 
 def _by_way_of(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Iterable[PortName]:
@@ -127,6 +135,10 @@ def _parts(rank: int, end: Member) -> list[Part]:
 
 def _clients(connection: Connection) -> set[str]:
     return {end.partition(":")[0] for end in connection}
+
+
+def _is_of_device(end: Member) -> bool:
+    return end.port.is_physical and flow(end.port.type) is PortType.AUDIO
 
 
 def _same_client(connection: Connection) -> bool:

@@ -8,11 +8,11 @@ from typing import assert_never
 from jackd_router.core.config import Action, Rule
 from jackd_router.core.feedback import Danger, Feedback
 from jackd_router.core.graph import Connection, PortName
-from jackd_router.core.matcher import Decision, Verdict
+from jackd_router.core.matcher import Decision, Matcher, Verdict
 from jackd_router.core.membership import Place, Role
 from jackd_router.core.names import shown
 from jackd_router.core.plan import Reason, Situation, Step
-from jackd_router.core.speakers import Speaker, Standing
+from jackd_router.core.speakers import Speaker, Standing, inactive_rule
 
 
 def because(
@@ -108,6 +108,12 @@ def says(speaker: Speaker, decision: Decision | None = None) -> str:
             return "it leaves the connection alone"
         case _:
             assert_never(speaker.rule.action)
+
+
+def inactive_because(matcher: Matcher, rule: Rule) -> str:
+    """Give why a rule does not count now; "" where it does."""
+    inactive = inactive_rule(matcher, rule)
+    return "" if inactive is None else not_chosen(inactive)
 
 
 def not_chosen(speaker: Speaker) -> str:

@@ -16,6 +16,7 @@ from jackd_router.dbus_api.interface_xml import read_interface
 from jackd_router.dbus_api.manager import Manager
 from jackd_router.dbus_api.messages import NAMES_LOST, Signal
 from jackd_router.dbus_api.objects import Objects
+from jackd_router.dbus_api.profiles import Profiles
 from jackd_router.dbus_api.rules import Rules
 from jackd_router.dbus_api.server import Server, changed_properties
 from jackd_router.dbus_api.session_bus import SessionBus
@@ -40,6 +41,7 @@ class Face(Listener):
             "Server": Server(router),
             "Graph": Graph(router),
             "Rules": Rules(router),
+            "Profiles": Profiles(router),
             "Config": Config(router),
             "Buses": Buses(router),
         }
@@ -47,6 +49,7 @@ class Face(Listener):
         self._exported_buses: set[str] = set()
         self.buses_changed(router.bus_names, ())
         self._told = self._rule_state()
+        self._told_profiles = self._profile_state()
         self._unsubscribe = router.subscribe(self)
 
     async def attach(self, bus: SessionBus) -> None:
@@ -109,6 +112,11 @@ class Face(Listener):
         """Publish what the last (re)load found."""
         self._changed(names.CONFIG, "Path", "LoadedUSec", "Valid", "Problems")
 
+    def profiles_changed(self) -> None:
+        """Publish which profiles there are and which is active, where that differs."""
+        before, self._told_profiles = self._told_profiles, self._profile_state()
+        self._changed(names.PROFILES, *(name for name, value in self._told_profiles.items() if value != before[name]))
+
     def inhibitors_changed(self) -> None:
         """Publish who inhibits."""
         self._changed(names.MANAGER, "Inhibitors")
@@ -138,6 +146,11 @@ class Face(Listener):
     def _rule_state(self) -> dict[str, object]:
         """Give what the properties of Rules say now: nobody tells when they change, so they are compared."""
         return {"Enabled": self._router.rules.enabled, "Held": self._router.rules.held, "Contested": self._router.rules.contested}
+
+    def _profile_state(self) -> dict[str, object]:
+        """Give what the properties of Profiles are made of."""
+        known = [(profile.name, profile.description) for profile in self._router.profiles.known]
+        return {"Profiles": known, "ActiveProfile": self._router.profiles.active}
 
     def _tell_rule_state(self) -> None:
         before, self._told = self._told, self._rule_state()

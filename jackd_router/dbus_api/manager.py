@@ -12,7 +12,7 @@ from jackd_router.dbus_api.options import Options
 from jackd_router.runtime.router import Router
 
 _WORDS_LIMIT = 320
-FEATURES = ("buses", "meters")
+FEATURES = ("buses", "meters", "profiles")
 """What this build can do, in words that clients test for. A word is added when the thing works, and never taken away."""
 
 
@@ -55,6 +55,7 @@ class Manager:
             "sample-rate": variant("u", server.sample_rate_hz),
             "buffer-size": variant("u", server.buffer_size_frames),
             "xruns": variant("t", server.xrun_count),
+            "profile": variant("s", router.profiles.active),
             "ports": variant("u", len(router.graph.ports)),
             "connections": variant("u", len(router.graph.connections)),
             "rules": variant("u", router.rules.count),

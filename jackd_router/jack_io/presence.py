@@ -45,6 +45,8 @@ class Presence:
         self._timer: asyncio.TimerHandle | None = None
         self._tries = 0
         self.server_pid = 0
+        self.server_run = ""
+        """Tells this run of the server from every other one, also to the next daemon; "" while there is none, or nobody knows."""
 
     @property
     def present(self) -> bool:
@@ -113,6 +115,7 @@ class Presence:
         self._canary = canary
         credentials = canary.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         self.server_pid = struct.unpack("3i", credentials)[0]
+        self.server_run = _run_of(self.server_pid, self._path)
         self._loop.add_reader(canary.fileno(), self._canary_spoke)
         self._on_appeared()
 
@@ -144,3 +147,16 @@ class Presence:
             self._loop.remove_reader(self._canary.fileno())
             self._canary.close()
             self._canary = None
+            self.server_run = ""
+
+
+def _run_of(pid: int, path: Path) -> str:
+    """Name a run by the boot, its process and the socket that it made: jackdbus starts many servers in one process."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The name of the program, in parentheses, may hold anything; the 22nd field is the time of its start.
+        started_ticks = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
+        made = path.stat()
+    except (OSError, LookupError, ValueError):
+        return ""
+    return f"{boot} {pid} {started_ticks} {made.st_ino} {made.st_mtime_ns}"

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from jackd_router.core.config import BusConfig
+from jackd_router.core.bus_values import (
+    BusValues,
+    KeptValues,
+    carried_over,
+    checked_channel_gains,
+    checked_gain,
+    checked_matrix,
+    named_by,
+    values_of,
+)
+from jackd_router.core.config import DEFAULT_PROFILE, BusConfig, Profile
 from jackd_router.core.errors import NoSuchBus, UserError
 from jackd_router.core.graph import PortName
-from jackd_router.core.mix import GAIN_MAX_DB, CellKey, Start, Strip, bus_passages, cells, strip_of
+from jackd_router.core.mix import CellKey, Start, Strip, bus_passages, cells, strip_of
 from jackd_router.jack_io.shared_memory import SharedMemory
 from jackd_router.runtime.state import BusState
-
-log = logging.getLogger(__name__)
-
-_MATRIX_LIMIT = 10.0
 
 PlanMessage = tuple[int, tuple[bytes, ...], tuple[bytes, ...], tuple[tuple[int, ...], ...]]
 
@@ -31,7 +34,9 @@ class Buses:
         """Take what to call with a bus's name and the D-Bus properties of it that changed."""
         self._on_changed = on_changed
         self._strips: dict[str, Strip] = {}
-        self._configured: dict[str, BusConfig] = {}
+        self._config: tuple[BusConfig, ...] = ()
+        self._profile = DEFAULT_PROFILE
+        self._configured: dict[str, BusValues] = {}
         self._slots: dict[CellKey, tuple[int, Start]] = {}
         self._free: list[int] = []
         self._memory: SharedMemory | None = None
@@ -48,39 +53,48 @@ class Buses:
 
     # ---- what exists
 
-    def load(self, configured: Sequence[BusConfig]) -> None:
-        """Make the buses those of a configuration; a value that was set by hand stays where the configured one did not change."""
-        before, self._strips, self._passages = self._strips, {}, None
-        for config in configured:
-            strip, known = strip_of(config), before.get(config.name)
-            if known is not None:
-                strip = _carried_over(strip, strip_of(self._configured[config.name]), known)
-            self._strips[config.name] = strip
-        self._configured = {config.name: config for config in configured}
-        if before != self._strips or list(before) != list(self._strips):
-            self.changed = True
+    def load(self, config: Sequence[BusConfig], profile: Profile, kept: Mapping[str, KeptValues]) -> None:
+        """Make the buses those of a configuration, with the values that the profile gives them.
+
+        A value that was set by hand stays where the configured one did not change; that of a bus that comes, or comes
+        again, is the kept one.
+        """
+        before, past = self._strips, self._configured
+        came = profile.name != self._profile.name
+        self._strips, self._configured, self._passages = {}, {}, None
+        for bus in config:
+            now = self._configured[bus.name] = values_of(bus, profile)
+            name, values = bus.name, now
+            if name in before:
+                switched = named_by(self._profile, name) | named_by(profile, name) if came else frozenset()
+                values = carried_over(_values(before[name]), past[name], now, switched=switched)
+            elif name in kept:
+                values = carried_over(kept[name].live, kept[name].configured, now)
+            self._strips[name] = _strip(bus, values)
+        self._config, self._profile = tuple(config), profile
+        self._tell_differences(before)
+
+    def switch(self, profile: Profile) -> None:
+        """Set what the profile names, and give back what only the one before it named."""
+        self.load(self._config, profile, {})
+
+    def _tell_differences(self, before: Mapping[str, Strip]) -> None:
+        now = self._strips
+        # Gains alone need no other plan.
+        self.changed = self.changed or [*map(_without_gains, before.values())] != [*map(_without_gains, now.values())]
+        if before != now:
             self._publish()
-        for name in before.keys() & self._strips.keys():
-            if changed := _differing(before[name], self._strips[name]):
+        for name in before.keys() & now.keys():
+            if changed := _differing(before[name], now[name]):
                 self._on_changed(name, *changed)
 
-    def restore(self, kept: Mapping[str, Mapping[str, Any]]) -> None:
-        """Set what was set by hand before the daemon ended, where the configuration still says what it said then."""
-        self._passages = None
-        for name, entry in kept.items():
-            strip = self._strips.get(name)
-            if strip is None:
-                continue
-            configured = _values(strip)
-            try:
-                fresh = {key: entry["set"][key] for key in configured if entry["configured"].get(key) == configured[key]}
-                self._strips[name] = _with_values(strip, configured | fresh)
-            except (UserError, LookupError, TypeError, ValueError, AttributeError) as error:
-                log.warning("What was kept of bus %r is of no use: %s", name, error)
-
-    def to_keep(self, name: str) -> dict[str, dict[str, Any]]:
-        """Give what is set on a bus and what the configuration says, for the state file."""
-        return {"set": _values(self._strips[name]), "configured": _values(strip_of(self._configured[name]))}
+    def keep(self, kept: MutableMapping[str, KeptValues], name: str) -> None:
+        """Note in `kept` what was set on a bus by hand, or that nothing was."""
+        live, configured = _values(self._strips[name]), self._configured[name]
+        if live == configured:
+            kept.pop(name, None)
+        else:
+            kept[name] = KeptValues(live, configured)
 
     def ports(self) -> tuple[tuple[bytes, bool], ...]:
         """Give the short name of each port of ours, and whether it is an input."""
@@ -124,7 +138,7 @@ class Buses:
     def set_gain(self, name: str, gain_db: float) -> None:
         """Set the gain of a bus; at -144 dB and below it is silent."""
         strip = self._strip(name)
-        self._set(replace(strip, gain_db=_checked_gain(f"the gain of bus {name!r}", gain_db)), "Gain")
+        self._set(replace(strip, gain_db=checked_gain(f"the gain of bus {name!r}", gain_db)), "Gain")
 
     def set_mute(self, name: str, mute: bool) -> None:
         """Make a bus silent, or let it sound as it did."""
@@ -135,8 +149,7 @@ class Buses:
         strip = self._strip(name)
         if len(gains_db) != len(strip.inputs):
             raise UserError(f"bus {name!r} has {len(strip.inputs)} inputs; {len(gains_db)} channel gains were given")
-        gains = (_checked_gain(f"channel gain {i} of bus {name!r}", gain) for i, gain in enumerate(gains_db, 1))
-        self._set(replace(strip, channel_gains_db=tuple(gains)), "ChannelGains")
+        self._set(replace(strip, channel_gains_db=checked_channel_gains(name, gains_db)), "ChannelGains")
 
     def set_matrix(self, name: str, matrix: Sequence[Sequence[float]]) -> None:
         """Set the mix of a bus, a row per output; where it has cells that the plan lacks, `changed` tells."""
@@ -144,7 +157,7 @@ class Buses:
         shape = (len(strip.outputs), len(strip.inputs))
         if len(matrix) != shape[0] or any(len(row) != shape[1] for row in matrix):
             raise UserError(f"the matrix of bus {name!r} has {shape[0]} rows (outputs) of {shape[1]} factors (inputs)")
-        self._strips[name], self._passages = replace(strip, matrix=_checked_matrix(name, matrix)), None
+        self._strips[name], self._passages = replace(strip, matrix=checked_matrix(name, matrix)), None
         lacking = self._take_slots(Start.FROM_SILENCE)
         self.changed = self.changed or lacking
         self._publish()
@@ -236,30 +249,22 @@ class Buses:
         return None if self._memory is None else (self._memory, self._serial, self._sample_rate_hz)
 
 
-def _values(strip: Strip) -> dict[str, Any]:
-    """Give what can be set at run time, as JSON has it."""
-    return {
-        "gain": strip.gain_db,
-        "mute": strip.mute,
-        "channel_gains": list(strip.channel_gains_db),
-        "matrix": [list(row) for row in strip.matrix],
-    }
+def _strip(bus: BusConfig, values: BusValues) -> Strip:
+    return replace(
+        strip_of(bus),
+        gain_db=values.gain_db,
+        channel_gains_db=values.channel_gains_db,
+        mute=values.mute,
+        matrix=values.matrix,
+    )
 
 
-def _with_values(strip: Strip, values: Mapping[str, Any]) -> Strip:
-    gains = tuple(_checked_gain(f"a channel gain of bus {strip.name!r}", float(gain)) for gain in values["channel_gains"])
-    matrix = tuple(tuple(map(float, row)) for row in values["matrix"])
-    if len(gains) != len(strip.inputs) or [len(row) for row in matrix] != [len(strip.inputs)] * len(strip.outputs):
-        raise UserError("it has other channels")
-    gain = _checked_gain(f"the gain of bus {strip.name!r}", float(values["gain"]))
-    matrix = _checked_matrix(strip.name, matrix)
-    return replace(strip, gain_db=gain, mute=bool(values["mute"]), channel_gains_db=gains, matrix=matrix)
+def _values(strip: Strip) -> BusValues:
+    return BusValues(strip.gain_db, strip.mute, strip.channel_gains_db, strip.matrix)
 
 
-def _carried_over(strip: Strip, configured: Strip, known: Strip) -> Strip:
-    """Give the newly configured strip with what was set by hand on the known one, where the configuration did not change."""
-    fresh, before, live = _values(strip), _values(configured), _values(known)
-    return _with_values(strip, {key: live[key] if fresh[key] == before[key] else fresh[key] for key in fresh})
+def _without_gains(strip: Strip) -> Strip:
+    return replace(strip, gain_db=0.0, mute=False, channel_gains_db=())
 
 
 def _differing(before: Strip, now: Strip) -> list[str]:
@@ -274,17 +279,3 @@ def _differing(before: Strip, now: Strip) -> list[str]:
         "Outputs": (before.outputs, now.outputs),
     }
     return [name for name, (one, other) in pairs.items() if one != other]
-
-
-def _checked_matrix(bus: str, matrix: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
-    for output, row in enumerate(matrix, 1):
-        for position, factor in enumerate(row, 1):
-            if not abs(factor) <= _MATRIX_LIMIT:
-                raise UserError(f"the factor {factor!r} at output {output}, input {position} of bus {bus!r} is not in -10 ... 10")
-    return tuple(map(tuple, matrix))
-
-
-def _checked_gain(what: str, gain_db: float) -> float:
-    if math.isnan(gain_db) or gain_db > GAIN_MAX_DB:
-        raise UserError(f"{what} cannot be {gain_db:g} dB: from -144 (silence) to +20")
-    return max(gain_db, -144.0)

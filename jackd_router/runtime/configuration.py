@@ -75,7 +75,7 @@ class Configuration:
         try:
             self._copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Not the files: since they were read somebody may have saved another one, with a mistake in it.
-            write_whole(self._copy, effective_toml(self.in_force).encode())
+            write_whole(self._copy, [effective_toml(self.in_force).encode()])
         except OSError as error:
             log.warning("No copy of the configuration could be kept: %s", error, extra={"REASON": str(error)})
 

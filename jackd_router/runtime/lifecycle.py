@@ -120,6 +120,11 @@ class ServerKeeper:
         """Whether there is a server that answers (or did a moment ago)."""
         return self._table_state in (State.CONNECTED, State.UNRESPONSIVE)
 
+    @property
+    def server_run(self) -> str:
+        """Which run of the server there is, as `Presence` tells it apart from others; "" where that is not known."""
+        return self._presence.server_run
+
     def start(self) -> None:
         """Begin to look for the server."""
         self._spare = self._spawn()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from jackd_router.core.config import DEFAULT_PROFILE, Config
 from jackd_router.core.feedback import Passages
 from jackd_router.core.graph import Graph
 from jackd_router.core.matcher import Matcher
 from jackd_router.core.mix import bus_passages, strip_of
-from jackd_router.core.plan import Deed, Situation, plan, shadowed, unmet
+from jackd_router.core.plan import Deed, Plan, Situation, plan_in_steps, shadowed, unmet
+from jackd_router.core.steps import run_at_once
 from jackd_router.core.words import refusal_text
 from jackd_router.runtime.state import PlanReport
 
@@ -36,12 +39,22 @@ def situation(config: Config, matcher: Matcher, graph: Graph, client_name: str) 
 
 def preview(now: Situation) -> PlanReport:
     """Give what is to be done, and what the rules are worth on this graph."""
-    made = plan(now)
+    report, _ = run_at_once(preview_in_steps(now))
+    return report
+
+
+def preview_in_steps(now: Situation) -> Generator[None, None, tuple[PlanReport, Plan]]:
+    """Give the same with the plan itself, and pause now and then."""
+    made = yield from plan_in_steps(now)
+    yield
+    without_partners = yield from unmet(now.matcher)
+    never_decide = yield from shadowed(now.matcher)
     deciders = ((now.matcher.decide(pair).rule, pair, feedback) for pair, feedback in sorted(made.refused.items()))
-    return PlanReport(
+    report = PlanReport(
         connect=tuple(step.connection for step in made.steps if step.deed is Deed.CONNECT),
         disconnect=tuple(step.connection for step in made.steps if step.deed is Deed.DISCONNECT),
-        unmet=unmet(now.matcher),
-        shadowed=shadowed(now.matcher),
+        unmet=without_partners,
+        shadowed=never_decide,
         refused=tuple((rule.name, pair, refusal_text(feedback)) for rule, pair, feedback in deciders if rule),
     )
+    return report, made

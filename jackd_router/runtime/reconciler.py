@@ -85,17 +85,24 @@ class Reconciler:
 
     # ---- what it works with
 
-    def load(self, config: Config, matcher: Matcher) -> None:
-        """Take other rules, with their matcher fed with the ports of the graph, and look at everything."""
+    def load(self, config: Config, matcher: Matcher, concerned: Iterable[Connection] | None = None) -> None:
+        """Take other rules, with their matcher fed with the ports of the graph, and look at what they concern (None: at all)."""
         before, self._config, self.matcher = self.matcher, config, matcher
         self.watch.clear()
         refused = self.situation.refused  # not told again where it stays so
         self.situation = self._situation()
         self.situation.refused = refused
         self.release([c for c in self.ledger.holds if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)])
+        # What failed may still be wanted: it is looked at again at once.
+        again = {*self.ledger.failures, *self.ledger.quarrels, *self.ledger.holds}
         self.ledger.failures.clear()
         self.ledger.quarrels.clear()
-        self.look_at_everything()
+        if before is not matcher:
+            before.retire()
+        if concerned is None:
+            self.look_at_everything()
+        else:
+            self.look_at({*concerned, *again})
 
     def set_profile(self, name: str) -> None:
         """Work in another profile: what was cut by hand in the one before is the rules' business again."""

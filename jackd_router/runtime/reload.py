@@ -10,11 +10,11 @@ from pathlib import Path
 
 from jackd_router.core.config import Config
 from jackd_router.core.errors import ConfigInvalid, Problem
-from jackd_router.core.matcher import Matcher
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.config_files import load_config
 from jackd_router.runtime.configuration import Configuration
-from jackd_router.runtime.rules import Rules
+from jackd_router.runtime.profiles import Profiles
+from jackd_router.runtime.rules import Prepared, Rules
 from jackd_router.runtime.state import PlanReport
 
 log = logging.getLogger(__name__)
@@ -35,9 +35,10 @@ class Affected:
 class Reload:
     """One reload at a time."""
 
-    def __init__(self, configuration: Configuration, rules: Rules, buses: Buses, affected: Affected) -> None:
+    def __init__(self, configuration: Configuration, rules: Rules, buses: Buses, profiles: Profiles, affected: Affected) -> None:
         """Take what is swapped, and who must follow."""
-        self._configuration, self._rules, self._buses, self._affected = configuration, rules, buses, affected
+        self._configuration, self._rules, self._buses, self._profiles = configuration, rules, buses, profiles
+        self._affected = affected
         self._turn = asyncio.Lock()
 
     async def validate(self, path: str) -> tuple[Problem, ...]:
@@ -53,8 +54,9 @@ class Reload:
             config = await self._read(path)
         except ConfigInvalid as error:
             return error.problems, PlanReport()
-        matcher = await self._rules.matcher_in_slices(config)
-        return config.warnings, self._rules.report(matcher, config)
+        prepared = await self._rules.prepare(config)
+        prepared.matcher.retire()
+        return config.warnings, prepared.report
 
     async def run(self, *, dry_run: bool = False) -> PlanReport:
         """Put the files in force; with any error nothing changes. Raise ConfigInvalid with all of them.
@@ -72,23 +74,26 @@ class Reload:
                 self._configuration.refuse(error)
                 self._affected.config_changed()
             raise
-        matcher = await self._rules.matcher_in_slices(config)
-        report = self._rules.report(matcher, config)
+        prepared = await self._rules.prepare(config)
         if not dry_run:
             before = self._configuration.in_force
             self._configuration.accept(config)
-            self._configuration.keep_copy()
-            await self._swap(before, config, matcher)
+            await self._swap(before, prepared)
             self._affected.config_changed()
-        return report
+            await asyncio.to_thread(self._configuration.keep_copy)
+        else:
+            prepared.matcher.retire()
+        return prepared.report
 
     async def _read(self, path: str) -> Config:
         return await asyncio.to_thread(load_config, Path(path) if path else self._configuration.path)
 
-    async def _swap(self, before: Config, config: Config, matcher: Matcher) -> None:
+    async def _swap(self, before: Config, prepared: Prepared) -> None:
+        config = prepared.config
         names = self._buses.names
-        self._buses.load(config.buses)
-        self._rules.put_in_force(config, matcher)
+        self._profiles.put_in_force(config)
+        self._rules.put_prepared_in_force(prepared)
+        self._rules.set_profile(self._profiles.active)
         if (before.server_name, before.client_name) != (config.server_name, config.client_name):
             await self._affected.replace_keeper(config)
         else:

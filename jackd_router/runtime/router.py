@@ -21,6 +21,7 @@ from jackd_router.runtime.inhibitors import Inhibitors
 from jackd_router.runtime.levels import Levels
 from jackd_router.runtime.lifecycle import ServerKeeper
 from jackd_router.runtime.mirror import Mirror
+from jackd_router.runtime.profiles import Profiles
 from jackd_router.runtime.publisher import Publisher
 from jackd_router.runtime.reconciler import Action, Reconciler
 from jackd_router.runtime.reload import Affected, Reload
@@ -58,11 +59,13 @@ class Router:
         self._reconciler.watch.buses = lambda: self._buses.passages(self.rules.client_name)
         self._by_hand = ByHand(self._mirror.graph, self._reconciler)
         self.rules = Rules(self._mirror.graph, self._reconciler, self._inhibitors, self._state_file)
+        self.profiles = Profiles(self.rules, self._buses, self._state_file)
         self.configuration = Configuration(config_path, state_folder)
         self._reload = Reload(
             self.configuration,
             self.rules,
             self._buses,
+            self.profiles,
             Affected(
                 replace_keeper=self._replace_keeper,
                 buses_planned=lambda: self._events.buses_planned(),
@@ -89,8 +92,7 @@ class Router:
         self.configuration.load_at_start()
         self._state_file.read()
         config = self.configuration.in_force
-        self._buses.load(config.buses)
-        self._buses.restore(self._state_file.kept.buses)
+        self.profiles.start(config, is_read=self.configuration.valid)
         self.rules.client_name = config.client_name
         self.rules.put_in_force(config, self.rules.matcher(config))
         self._keeper = self._new_keeper(config)
@@ -99,13 +101,14 @@ class Router:
     def start(self) -> None:
         """Begin to look for a server. Nothing was written before: another daemon may run, and this one may have to give way."""
         self.configuration.keep_copy()
+        self._state_file.start_writing()
         self._keeper.start()
 
     async def stop(self) -> None:
         """Leave the server; connections stay, the sound of others goes on without us."""
         await self._keeper.stop()
         self._publisher.flush()
-        self._state_file.flush()
+        await self._state_file.flush()
 
     def _new_keeper(self, config: Config) -> ServerKeeper:
         keeper = ServerKeeper(config.server_name or self._default_server, config.client_name, self._events)
@@ -169,7 +172,7 @@ class Router:
 
     def _refresh_status(self) -> None:
         trouble = "; ".join(filter(None, (self._trouble, self._bus_trouble)))
-        status = describe(self.server, self.configuration, trouble, self.inhibitors, self.rules.enabled)
+        status = describe(self.server, self.configuration, trouble, self.inhibitors, self.rules.enabled, self.profiles.active)
         if status != self.status:
             self.status = status
             for listener in tuple(self._publisher.listeners):
@@ -307,6 +310,20 @@ class Router:
             log.warning("Applying the rules takes longer than %g s; going on in the background", _APPLY_S)
         self._publisher.flush()
 
+    # ---- profiles
+
+    async def activate_profile(self, name: str) -> None:
+        """Switch to a profile, and wait until the rules are applied; raise NoSuchProfile."""
+        if self.profiles.activate(name):
+            self._profiles_changed()
+            self._publisher.rule("")
+            self._refresh_status()
+            await self._applied()
+
+    def _profiles_changed(self) -> None:
+        for listener in tuple(self._publisher.listeners):
+            listener.profiles_changed()
+
     # ---- the configuration
 
     def effective_config(self) -> str:
@@ -328,6 +345,7 @@ class Router:
     def _config_changed(self) -> None:
         for listener in tuple(self._publisher.listeners):
             listener.config_changed()
+        self._profiles_changed()
         self._publisher.rule("")
         self._refresh_status()
 
@@ -349,28 +367,24 @@ class Router:
     def set_bus_gain(self, name: str, gain_db: float) -> None:
         """Set the gain of a bus in dB."""
         self._buses.set_gain(name, gain_db)
-        self._keep_bus(name)
+        self.profiles.keep_bus(name)
 
     def set_bus_mute(self, name: str, mute: bool) -> None:
         """Mute a bus, or let it sound."""
         self._buses.set_mute(name, mute)
-        self._keep_bus(name)
+        self.profiles.keep_bus(name)
 
     def set_bus_channel_gains(self, name: str, gains_db: Sequence[float]) -> None:
         """Set the trims of a bus in dB, one per input."""
         self._buses.set_channel_gains(name, gains_db)
-        self._keep_bus(name)
+        self.profiles.keep_bus(name)
 
     def set_bus_matrix(self, name: str, matrix: Sequence[Sequence[float]]) -> None:
         """Set the mix of a bus in linear factors, a row per output."""
         self._buses.set_matrix(name, matrix)
         self._reconciler.buses_changed()
         self._events.plan_buses()
-        self._keep_bus(name)
-
-    def _keep_bus(self, name: str) -> None:
-        self._state_file.kept.buses[name] = self._buses.to_keep(name)
-        self._state_file.changed()
+        self.profiles.keep_bus(name)
 
     async def levels(self, caller: str) -> dict[str, tuple[Level, ...]]:
         """Give the levels of each bus: of each input, then of each output; the peak since the caller's last call."""

@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 
-from jackd_router.core.config import Config, Rule
+from jackd_router.core.config import DEFAULT_PROFILE, Config, Rule
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.explain import Explanation, Facts, explain, explain_port
-from jackd_router.core.graph import Connection, Graph, PortName
+from jackd_router.core.graph import Connection, Graph, Port, PortName
 from jackd_router.core.matcher import Matcher
 from jackd_router.core.names import nearest
+from jackd_router.core.plan import Situation
+from jackd_router.core.steps import run_at_once
+from jackd_router.core.words import inactive_because
+from jackd_router.runtime.garbage import collected_later
 from jackd_router.runtime.inhibitors import Inhibitors
-from jackd_router.runtime.preview import preview, situation
+from jackd_router.runtime.preview import preview, preview_in_steps, situation
 from jackd_router.runtime.reconciler import Reconciler
+from jackd_router.runtime.slices import run_in_slices
 from jackd_router.runtime.state import PlanReport, RuleState
 from jackd_router.runtime.state_file import StateFile
 
-_PORTS_PER_SLICE = 200
-"""Ports that new rules are matched with before other work gets a turn."""
+_PORTS_IN_A_ROW = 10
+"""Ports that new rules are matched with without a pause: about a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rules that know the graph: what they do to it, and the pairs that this concerns."""
+
+    config: Config
+    matcher: Matcher
+    report: PlanReport
+    concerned: frozenset[Connection]
 
 
 class Rules:
@@ -35,6 +51,7 @@ class Rules:
         self._last_applied: dict[str, int] = {}
         self.enabled = True
         self.client_name = ""
+        self.profile = DEFAULT_PROFILE.name
 
     # ---- what is in force
 
@@ -42,6 +59,17 @@ class Rules:
         """Let the reconciler work with these rules."""
         self._config = config
         self._reconciler.load(config, matcher)
+
+    def put_prepared_in_force(self, prepared: Prepared) -> None:
+        """Let the reconciler work with rules whose effect is known: it looks only at what they change."""
+        self._config = prepared.config
+        self._reconciler.load(prepared.config, prepared.matcher, prepared.concerned)
+
+    def set_profile(self, name: str) -> None:
+        """Work in another profile."""
+        if name != self.profile:
+            self.profile = name
+            self._reconciler.set_profile(name)
 
     def _switched(self, config: Config) -> dict[str, bool]:
         """Give how rules were switched by hand, unless the configuration says something else now than it did then."""
@@ -57,44 +85,67 @@ class Rules:
 
     def matcher(self, config: Config) -> Matcher:
         """Give a matcher that knows the graph."""
-        matcher = self._empty_matcher(config)
-        for port in self._graph.ports.values():
-            matcher.add_port(port)
+        matcher = self._empty_matcher(config, self._basis(config))
+        run_at_once(self._told_of_ports(matcher, {}))
         return matcher
 
-    async def matcher_in_slices(self, config: Config) -> Matcher:
-        """Give a matcher that knows the graph, without keeping other work waiting for long."""
-        matcher, basis = self._empty_matcher(config), self._basis(config)
-        known: dict[PortName, object] = {}
+    async def prepare(self, config: Config) -> Prepared:
+        """Match other rules with the graph and plan what they do, without keeping other work waiting for long."""
+        with collected_later():
+            return await self._prepare(config)
+
+    async def _prepare(self, config: Config) -> Prepared:
+        while True:
+            basis = self._basis(config)
+            # In a thread: to sort hundreds of rules takes longer than others may wait.
+            matcher = await asyncio.to_thread(self._empty_matcher, config, basis)
+            known: dict[PortName, Port] = {}
+            await run_in_slices(self._told_of_ports(matcher, known))
+            graph = self._graph.copy()
+            now = self._situation(config, matcher, graph)
+            await run_in_slices(matcher.settle_in_steps())
+            matcher.take_changed()
+            report, planned = await run_in_slices(preview_in_steps(now))
+            if basis == self._basis(config):  # else a rule was switched meanwhile, or the server gave us another name
+                run_at_once(self._told_of_ports(matcher, known))
+                meanwhile = self._graph.connections ^ graph.connections
+                return Prepared(config, matcher, report, planned.concerned | meanwhile)
+
+    def _told_of_ports(self, matcher: Matcher, known: dict[PortName, Port]) -> Generator[None, None, None]:
+        """Tell a matcher of all ports that it does not know as they are; `known`: what it was told before."""
         while todo := [port for port in self._graph.ports.values() if known.get(port.name) != port]:
-            for port in todo[:_PORTS_PER_SLICE]:
-                matcher.add_port(port)
-                known[port.name] = port
-            await asyncio.sleep(0)
-            if basis != self._basis(config):  # meanwhile a rule was switched, or the server gave us another name
-                matcher, basis, known = self._empty_matcher(config), self._basis(config), {}
+            for number, port in enumerate(todo, 1):
+                if port.name in self._graph.ports:
+                    matcher.add_port(port)
+                    known[port.name] = port
+                if number % _PORTS_IN_A_ROW == 0:
+                    yield
         for name in known.keys() - self._graph.ports.keys():
             matcher.remove_port(name)
-        return matcher
+            del known[name]
 
-    def _basis(self, config: Config) -> tuple[str, dict[str, bool]]:
-        return self.client_name or config.client_name, self._switched(config)
+    def _basis(self, config: Config) -> tuple[str, str, dict[str, bool]]:
+        """Give what a matcher depends on beside the configuration and the ports: our name, the profile, switched rules."""
+        return self.client_name or config.client_name, config.profile(self.profile).name, self._switched(config)
 
-    def _empty_matcher(self, config: Config) -> Matcher:
-        matcher = Matcher(config, client_name=self.client_name or config.client_name, graph=self._graph)
-        for name, enabled in self._switched(config).items():
+    def _empty_matcher(self, config: Config, basis: tuple[str, str, dict[str, bool]]) -> Matcher:
+        client_name, profile, switched = basis
+        matcher = Matcher(config, client_name=client_name, graph=self._graph)
+        matcher.set_profile(profile)
+        for name, enabled in switched.items():
             matcher.set_rule_enabled(name, enabled)
         return matcher
 
-    def report(self, matcher: Matcher, config: Config, *, holds: bool = True) -> PlanReport:
-        """Give what these rules would do to the graph as it is; without `holds` as if nothing were held by hand."""
-        now = self._reconciler.situation
-        alone = situation(config, matcher, self._graph, self.client_name or config.client_name)
-        return preview(replace(alone, owned=now.owned, held=now.held if holds else (), kept=now.kept if holds else ()))
+    def _situation(self, config: Config, matcher: Matcher, graph: Graph, *, holds: bool = True) -> Situation:
+        """Give how it stands with these rules, as a snapshot; without `holds` as if nothing were held by hand."""
+        ledger = self._reconciler.ledger
+        alone = situation(config, matcher, graph, self.client_name or config.client_name)
+        held, kept = (tuple(ledger.held), tuple(ledger.kept)) if holds else ((), ())
+        return replace(alone, owned=dict(ledger.owned), held=frozenset(held), kept=frozenset(kept))
 
     def report_now(self) -> PlanReport:
         """Give what the rules in force would do if nothing were held."""
-        return self.report(self._reconciler.matcher, self._config, holds=False)
+        return preview(self._situation(self._config, self._reconciler.matcher, self._graph, holds=False))
 
     # ---- switches
 
@@ -156,6 +207,7 @@ class Rules:
             ports_matched=self._reconciler.matcher.ports_matched(rule.name),
             connections_made=sum(owner == rule.name for owner in self._reconciler.ledger.owned.values()),
             last_applied_usec=self._last_applied.get(rule.name, 0),
+            inactive_because=inactive_because(self._reconciler.matcher, rule),
         )
 
     # ---- why

@@ -95,6 +95,12 @@ class RuleState:
     ports_matched: int
     connections_made: int
     last_applied_usec: int
+    inactive_because: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether it counts now."""
+        return not self.inactive_because
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,9 @@ class Listener:
 
     def config_changed(self) -> None:
         """Note that a (re)load was tried: path, time, validity or problems may differ."""
+
+    def profiles_changed(self) -> None:
+        """Note that another profile is active, or that there are other ones."""
 
     def inhibitors_changed(self) -> None:
         """Note that somebody inhibits, or no longer does."""

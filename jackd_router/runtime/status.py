@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jackd_router.core.config import DEFAULT_PROFILE
 from jackd_router.core.errors import Problem, Severity
 from jackd_router.runtime.configuration import Configuration
 from jackd_router.runtime.state import Health, ServerPhase, ServerState, Status
@@ -15,6 +16,7 @@ def describe(
     trouble: str,
     inhibitors: Sequence[tuple[int, str, str, str]],
     rules_enabled: bool,
+    profile: str,
 ) -> Status:
     """Give the status; what a person should act on comes first and makes it worse than "ok"."""
     parts = []
@@ -27,6 +29,8 @@ def describe(
     if trouble:
         parts.append(trouble)
     parts.append(_server(server))
+    if profile != DEFAULT_PROFILE.name:
+        parts.append(f"profile {profile!r}")
     if not rules_enabled:
         parts.append("rules are switched off")
     if inhibitors:

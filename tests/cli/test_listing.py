@@ -92,10 +92,13 @@ def test_steps_of_an_explanation() -> None:
 
 
 def test_report_of_a_plan() -> None:
-    told = report({"connect": [["a:1", "b:1"]], "disconnect": [["a:2", "b:2"]], "unmet": ["lonely"], "shadowed": ["late"]})
+    refused = [["live", "mic:1", "amp:1", "it would howl"]]
+    made = {"connect": [["a:1", "b:1"]], "disconnect": [["a:2", "b:2"]]}
+    told = report({**made, "unmet": ["lonely"], "shadowed": ["late"], "refused": refused})
     assert list(listing.report_lines(told)) == [
         "+ a:1 -> b:1",
         "- a:2 -> b:2",
+        "refused: mic:1 -> amp:1 of rule 'live': it would howl",
         "unmet: rule 'lonely' has no partners now",
         "shadowed: rule 'late' never decides: earlier rules speak first",
     ]
@@ -105,6 +108,7 @@ def test_report_of_a_plan() -> None:
         "failed": [],
         "unmet": ["lonely"],
         "shadowed": ["late"],
+        "refused": [{"rule": "live", "source": "mic:1", "destination": "amp:1", "reason": "it would howl"}],
     }
 
 
@@ -161,6 +165,7 @@ def test_status_says_what_is_wrong() -> None:
         "status-text": "waiting for the JACK server",
         "server-state": "connecting",
         "server-name": "default",
+        "profile": "live",
         "ports": 0,
         "connections": 0,
         "rules": 3,
@@ -173,6 +178,7 @@ def test_status_says_what_is_wrong() -> None:
     fields = listing.status_fields(status)
     assert fields["Status"] == "degraded: waiting for the JACK server"
     assert fields["JACK"] == "connecting, server 'default'"
+    assert fields["Profile"] == "live"
     assert fields["File"].startswith("/home/u/router.toml (INVALID")
     assert listing.with_underscores(status)["server_state"] == "connecting"
 

@@ -10,7 +10,7 @@ import pytest
 from jackd_router import __version__
 from tests.cli.conftest import Run
 
-READING = ["bus", "check", "connections", "explain", "graph", "plan", "ports", "rules", "status", "watch"]
+READING = ["bus", "check", "connections", "explain", "graph", "plan", "ports", "profile", "rules", "status", "watch"]
 WRITING = ["connect", "disconnect", "reapply", "release", "reload", "run"]
 
 
@@ -22,6 +22,7 @@ WRITING = ["connect", "disconnect", "reapply", "release", "reload", "run"]
         (["connect", "synth:out_1"], "DESTINATION"),
         (["connect", "a:b", "c:d", "e:f"], "unrecognized arguments: e:f"),
         (["explain"], "PORT"),
+        (["profile", "live", "night"], "unrecognized arguments: night"),
         (["ports", "--input", "--output"], "not allowed with"),
         (["ports", "--type", "video"], "invalid choice: 'video'"),
         (["rules", "enable"], "NAME"),

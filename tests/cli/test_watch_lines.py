@@ -8,7 +8,7 @@ from jackd_router.cli.remote import OwnerChanged
 from jackd_router.cli.watch import lines_of
 from jackd_router.dbus_api.message_bus import variant
 from jackd_router.dbus_api.messages import Signal
-from jackd_router.dbus_api.names import BUS, BUS_NAME, CONFIG, GRAPH, PROPERTIES, ROOT_PATH, RULES, SERVER
+from jackd_router.dbus_api.names import BUS, BUS_NAME, CONFIG, GRAPH, PROFILES, PROPERTIES, ROOT_PATH, RULES, SERVER
 
 
 def lines(interface: str, member: str, *body: object, path: str = ROOT_PATH) -> list[tuple[str, dict[str, object], str]]:
@@ -68,6 +68,14 @@ def test_a_bus_is_named_and_units_keep_their_names() -> None:
     assert (event, fields, text) == ("bus", {"bus": "FX return", "gain": -6.0}, "bus: FX return, gain: -6")
     ((_, fields, _),) = properties(SERVER, LastXrunUSec=variant("t", 7), ClientName=variant("s", ""))
     assert fields == {"last_xrun_usec": 7, "client_name": ""}
+
+
+def test_profiles() -> None:
+    live = {"Name": variant("s", "live"), "Description": variant("s", "on the stage")}
+    ((event, fields, text),) = properties(PROFILES, Profiles=variant("aa{sv}", [live]), ActiveProfile=variant("s", "live"))
+    assert event == "profile"
+    assert fields == {"profiles": [{"name": "live", "description": "on the stage"}], "active_profile": "live"}
+    assert text == "profiles: live, active_profile: live"
 
 
 def test_the_version_of_the_graph_is_no_news() -> None:

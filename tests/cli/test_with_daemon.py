@@ -34,6 +34,11 @@ to = "system:playback_*"
 name = "main"
 channels = ["L", "R"]
 gain = -6.0
+
+[[profile]]
+name = "live"
+description = "on the stage"
+bus.main.gain = 3.0
 """
 WANTED = [
     {"source": "synth:out_1", "destination": "system:playback_1"},
@@ -244,6 +249,24 @@ def test_buses(router: RouterProcess) -> None:
     assert "from -144" in asked(router, "bus", "main", "--gain", "1e9", code=1)
     assert "mian" in asked(router, "bus", "mian", "--mute", code=1)
     assert "mian" in asked(router, "bus", "mian", code=1)
+
+
+def test_profiles(router: RouterProcess) -> None:
+    assert [line.split() for line in asked(router, "profile").splitlines()] == [
+        ["PROFILE", "STATE", "DESCRIPTION"],
+        ["default", "active"],
+        ["live", "on", "the", "stage"],
+    ]
+    assert asked(router, "profile", "live") == "active: live\n"
+    assert told(router, "profile") == [
+        {"name": "default", "description": "", "active": False},
+        {"name": "live", "description": "on the stage", "active": True},
+    ]
+    assert told(router, "bus", "main")[0]["gain"] == 3.0
+    assert told(router, "status")["profile"] == "live"
+    assert "\nProfile  live\n" in asked(router, "status")
+    assert "did you mean 'live'?" in asked(router, "profile", "lvie", code=1)
+    assert told(router, "profile", "default")[0] == {"name": "default", "description": "", "active": True}
 
 
 def test_levels_once(router: RouterProcess) -> None:

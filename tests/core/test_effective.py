@@ -29,6 +29,7 @@ manual = "enforce"
 same_client = true
 priority = -1
 enabled = false
+profiles = ["quiet room", "default"]
 [[rule]]
 name = "b"
 action = "forbid"
@@ -43,6 +44,17 @@ channel_gains = [-1e-3, 3]
 mute = true
 matrix = [[0.5, -1e-7]]
 fade_ms = 0
+[[profile]]
+name = "default"
+bus.main.gain = -1e-7
+[[profile]]
+name = "quiet room"
+description = 'a "dry" \one'
+[profile.bus.main]
+gain = -30
+mute = false
+[[profile]]
+name = "none"
 """
 
 

@@ -39,6 +39,7 @@ def test_what_is_commented_out_in_the_sample_works_too() -> None:
     assert read.warnings == ()
     assert len(read.rules) == SAMPLE.read_text().count("[[rule]]")
     assert len(read.buses) == SAMPLE.read_text().count("[[bus]]")
+    assert [profile.name for profile in read.profiles] == ["default", "live"]
     assert read.server_name == "default"
 
 

@@ -108,3 +108,30 @@ def state_file(router: RouterProcess) -> str:
     """Give the state file as text, nothing while there is none."""
     path = router.state_home / "jackd-router" / "state.json"
     return path.read_text() if path.exists() else ""
+
+
+def test_a_state_folder_that_cannot_be_made_is_one_warning(start_router: StartRouter, remote: Remote) -> None:
+    router = start_router(CONFIG)
+    router.stop()
+    folder = router.state_home / "jackd-router"
+    folder.rename(folder.with_name("elsewhere"))
+    folder.write_text("no folder")
+    router.start()
+    for gain_db in (-1.0, -2.0, -3.0):
+        remote.write("Bus.Gain", "d", gain_db, path=MAIN)
+        assert remote.read("Bus.Gain", path=MAIN) == gain_db
+    router.stop()
+    assert router.output().count("state.json cannot be written") == 1
+    folder.unlink()
+    router.start()
+    remote.write("Bus.Gain", "d", -4.0, path=MAIN)
+    eventually(lambda: "-4.0" in state_file(router))
+
+
+def test_what_is_set_to_what_the_file_says_is_not_kept(start_router: StartRouter, remote: Remote) -> None:
+    router = start_router(CONFIG)
+    remote.write("Bus.Gain", "d", -1.0, path=MAIN)
+    eventually(lambda: "-1.0" in state_file(router))
+    remote.write("Bus.Gain", "d", -6.0, path=MAIN)
+    router.stop()
+    assert json.loads(state_file(router))["buses"] == {}

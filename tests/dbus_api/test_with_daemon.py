@@ -56,9 +56,14 @@ gain = -6.0
 [[bus]]
 name = "talk-back"
 channels = 1
+
+[[profile]]
+name = "live"
+description = "on the stage"
+bus.main.gain = 3.0
 """
 NOTHING: dict[str, Variant] = {}
-EXPORTED = ("Manager", "Server", "Graph", "Rules", "Config", "Buses")
+EXPORTED = ("Manager", "Server", "Graph", "Rules", "Profiles", "Config", "Buses")
 
 
 class Remote:
@@ -176,8 +181,9 @@ async def test_status_in_one_call(session_bus: BusDaemon, running_server: JackSe
         documented = Path(__file__).parents[2].joinpath("dbus", f"{names.MANAGER}.xml").read_text()
         for key, value in status.items():
             assert re.search(rf"\b{key} {value.signature}\b", documented), f"{key} {value.signature} is not documented"
-        assert {key: status[key].value for key in ("server-state", "rules", "buses", "held", "config-valid")} == {
+        assert {key: status[key].value for key in ("server-state", "profile", "rules", "buses", "held", "config-valid")} == {
             "server-state": "connected",
+            "profile": "default",
             "rules": 2,
             "buses": 2,
             "held": 0,
@@ -288,9 +294,9 @@ async def test_configuration(session_bus: BusDaemon, start_router: StartRouter, 
         assert await on.get("Manager.Status") == "degraded"
         await until(lambda: any("Problems" in got.body[1] for got in seen if got.member == "PropertiesChanged"))
 
-        router.write_config(CONFIG.replace('name = "main"', 'name = "FX return"').replace("FX return", "fx_return"))
+        router.write_config(CONFIG.replace('name = "main"', 'name = "fx_return"').replace("bus.main", "bus.fx_return"))
         (report,) = await on.call("Config.Reload", "a{sv}", NOTHING)
-        assert set(report) == {"connect", "disconnect", "failed", "unmet", "shadowed"}
+        assert set(report) == {"connect", "disconnect", "failed", "unmet", "shadowed", "refused"}
         await until(lambda: {"InterfacesAdded", "InterfacesRemoved"} <= {got.member for got in seen})
         (managed,) = await on.call("org.freedesktop.DBus.ObjectManager.GetManagedObjects")
         assert set(managed) == {names.bus_path("fx_return"), names.bus_path("talk-back")}
@@ -328,6 +334,30 @@ async def test_buses(session_bus: BusDaemon, running_server: JackServer, start_r
         (levels,) = await on.call("Buses.GetLevels", "a{sv}", NOTHING)
         assert {name: len(ports) for name, ports in levels.items()} == {"main": 4, "talk-back": 2}
         assert levels["main"][0] == [-200.0, -200.0]
+
+
+async def test_profiles(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    start_router(CONFIG)
+    async with remote(session_bus) as on:
+        seen = await on.collect()
+        assert "profiles" in await on.get("Manager.Features")  # type: ignore[operator]
+        profiles = await on.get("Profiles.Profiles")
+        assert profiles == [
+            {"Name": variant("s", "default"), "Description": variant("s", "")},
+            {"Name": variant("s", "live"), "Description": variant("s", "on the stage")},
+        ]
+        await on.set("Profiles.ActiveProfile", variant("s", "live"))
+        assert await on.get("Profiles.ActiveProfile") == "live"
+        assert await on.get("Bus.Gain", names.bus_path("main")) == 3.0
+        assert "profile 'live'" in str(await on.get("Manager.StatusText"))
+        await until(lambda: any("ActiveProfile" in got.body[1] for got in seen if got.member == "PropertiesChanged"))
+        for wrong, name in (("lvie", f"{names.ERROR_PREFIX}.NoSuchProfile"), (7, errors.INVALID_ARGS)):
+            with pytest.raises(CallError) as caught:
+                await on.set("Profiles.ActiveProfile", variant("s" if isinstance(wrong, str) else "u", wrong))
+            assert caught.value.name == name
+        with pytest.raises(CallError) as caught:
+            await on.set("Profiles.Profiles", variant("aa{sv}", []))
+        assert caught.value.name == errors.PROPERTY_READ_ONLY
 
 
 async def test_options_that_nobody_knows(session_bus: BusDaemon, start_router: StartRouter) -> None:

@@ -66,6 +66,40 @@ async def test_every_birth_and_death_is_told_once(jack_server: JackServer, watch
         await until(lambda: watch.told == wanted)
 
 
+async def test_every_run_is_known_by_a_name_of_its_own(jack_server: JackServer, watch: Watch) -> None:
+    watch.presence.start()
+    assert watch.presence.server_run == ""
+    seen = set()
+    for _ in range(3):
+        jack_server.start()
+        await until(lambda: watch.presence.present)
+        seen.add(watch.presence.server_run)
+        other = Watch(jack_server.socket_path)
+        other.presence.start()
+        assert other.presence.server_run == watch.presence.server_run, "the next daemon"
+        other.presence.stop()
+        jack_server.kill()
+        await until(lambda: not watch.presence.present)
+        assert watch.presence.server_run == ""
+    assert len(seen - {""}) == 3
+
+
+async def test_a_server_that_begins_anew_in_its_process_is_another_run(tmp_path: Path) -> None:
+    watch = Watch(tmp_path / "jack_bus_0_0")
+    watch.presence.start()
+    seen = set()
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(tmp_path / "jack_bus_0_0"))
+            server.listen()
+            await until(lambda: watch.presence.present)
+            seen.add(watch.presence.server_run)
+        await until(lambda: not watch.presence.present)
+        (tmp_path / "jack_bus_0_0").unlink()
+    watch.presence.stop()
+    assert len(seen - {""}) == 2
+
+
 async def test_death_and_birth_between_two_looks_are_both_told(jack_server: JackServer, watch: Watch) -> None:
     jack_server.start()
     watch.presence.start()

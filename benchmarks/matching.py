@@ -1,0 +1,182 @@
+"""What one port, and what a whole reload, costs with 500 rules and thousands of ports. No server is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from benchmarks.figures import Bound, ms, percentile, table
+from benchmarks.many_rules import SHARES, Studio, studio
+from benchmarks.surroundings import Surroundings
+from jackd_router.core.config import Config
+from jackd_router.core.graph import Graph, Port
+from jackd_router.core.matcher import Matcher
+from jackd_router.core.parse import parse
+from jackd_router.runtime.config_files import read_document
+from jackd_router.runtime.inhibitors import Inhibitors
+from jackd_router.runtime.reconciler import Action, Reconciler
+from jackd_router.runtime.rules import Rules
+from jackd_router.runtime.state_file import StateFile
+
+MOST_EVENT_US = 1000
+MOST_GROWTH = 1.25
+"""How much dearer a port may be among 4,000 others than alone: what is measured varies by that much."""
+MOST_RELOAD_MS = 150
+MOST_BLOCKED_MS = 20
+OTHERS = (0, 1000, 4000)
+
+
+def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
+    """Print the tables and give the bounds."""
+    del around  # nothing of it is needed here
+    here = studio(events=100 if quick else 500)
+    return [*_events(here), *_reload(here, rounds=3 if quick else 15)]
+
+
+def _events(here: Studio) -> list[Bound]:
+    """One port that 20 rules match comes and goes, each time under another name."""
+    rows, medians = [], {}
+    for count in OTHERS:
+        matcher = _matcher(here.config, [*here.partners, *here.others[:count]])
+        for kind, ports in (("output", here.sources), ("input", here.destinations)):
+            came, told, went = _one_by_one(matcher, ports)
+            both = [sum(each) for each in zip(came, told, went, strict=True)]
+            medians[kind, count] = median(both)
+            rows.append(
+                [f"{kind}, {count:,} others"]
+                + [f"{median(each):.0f}" for each in (came, told, went, both)]
+                + [f"{percentile(both, 99):.0f}"]
+            )
+    print(f"{sum(SHARES.values())} rules, of which 20 match the port that comes and goes, in µs (medians)\n")
+    print(table(["", "add_port", "take_changed, decide", "remove_port, take_changed", "all", "p99"], rows))
+    worst, slowest = max((found, key) for key, found in medians.items())
+    growth = max(medians[kind, OTHERS[-1]] / medians[kind, 0] for kind in ("output", "input"))
+    return [
+        Bound(f"matching: {worst:.0f} µs for one {slowest[0]} (median at most {MOST_EVENT_US:,})", worst <= MOST_EVENT_US),
+        Bound(f"matching: {growth:.2f} × that with {OTHERS[-1]:,} others (at most {MOST_GROWTH})", growth <= MOST_GROWTH),
+    ]
+
+
+def _matcher(config: Config, ports: Sequence[Port]) -> Matcher:
+    matcher = Matcher(config, client_name="router")
+    for port in ports:
+        matcher.add_port(port)
+    matcher.take_changed()
+    return matcher
+
+
+def _one_by_one(matcher: Matcher, ports: Sequence[Port]) -> tuple[list[float], list[float], list[float]]:
+    """Give how long it takes to add each port, to learn what it changes, and to remove it, in µs."""
+    came, told, went = [], [], []
+
+    def decided() -> None:
+        changed = matcher.take_changed()
+        assert len(changed) == 20, changed
+        for connection in changed:
+            matcher.decide(connection)
+
+    def gone(port: Port) -> None:
+        matcher.remove_port(port.name)
+        matcher.take_changed()
+
+    for port in ports:
+        came.append(_timed_us(partial(matcher.add_port, port)))
+        told.append(_timed_us(decided))
+        went.append(_timed_us(partial(gone, port)))
+    return came, told, went
+
+
+def _timed_us(work: Callable[[], object]) -> float:
+    began = time.perf_counter_ns()
+    work()
+    return (time.perf_counter_ns() - began) / 1000
+
+
+# ---- a whole reload
+
+
+class _Nobody:
+    """Nobody listens to this reconciler."""
+
+    def acted(self, action: Action) -> None: ...
+    def holds_changed(self) -> None: ...
+    def troubled(self, text: str) -> None: ...
+
+
+def _reload(here: Studio, rounds: int) -> list[Bound]:
+    """All rules, read anew, meet all ports."""
+    parsed, scratch, sliced, blocked = [], [], [], []
+    graph = Graph()
+    for port in (*here.partners, *here.others):
+        graph.add_port(port)
+    for _ in range(rounds):
+        began = time.perf_counter_ns()
+        config = parse([read_document("studio.toml", here.text.encode())])
+        parsed.append((time.perf_counter_ns() - began) / 1000)
+        began = time.perf_counter_ns()
+        wanted = _matcher(config, list(graph.ports.values())).wanted()
+        scratch.append((time.perf_counter_ns() - began) / 1000)
+        took, longest = asyncio.run(_in_slices(graph, config))
+        sliced.append(took)
+        blocked.append(longest)
+    print(
+        f"\n{sum(SHARES.values())} rules anew over {len(graph.ports):,} ports, each of which {_matches_each(here):.1f} of them "
+        f"match; {len(wanted):,} pairs are wanted; {rounds} rounds, in ms\n"
+    )
+    rows = [
+        ["the text is read and checked (in a thread)", *_summary(parsed)],
+        ["from nothing to what is wanted, in one go", *_summary(scratch)],
+        ["from nothing to the plan, in slices", *_summary(sliced)],
+        ["   the loop's longest wait meanwhile", *_summary(blocked)],
+    ]
+    print(table(["", "median", "first", "slowest"], rows))
+    return [
+        Bound(
+            f"matching: {ms(median(sliced))} ms for a whole reload (median at most {MOST_RELOAD_MS})",
+            median(sliced) <= 1000 * MOST_RELOAD_MS,
+        ),
+        Bound(
+            f"matching: {ms(median(blocked))} ms at most without a turn for others (median at most {MOST_BLOCKED_MS})",
+            median(blocked) <= 1000 * MOST_BLOCKED_MS,
+        ),
+    ]
+
+
+def _matches_each(here: Studio) -> float:
+    """Give how many rules match a port, on the average."""
+    matcher = _matcher(here.config, [*here.partners, *here.others])
+    return sum(matcher.ports_matched(rule.name) for rule in matcher.rules) / len([*here.partners, *here.others])
+
+
+def _summary(values: Sequence[float]) -> list[str]:
+    return [ms(median(values)), ms(values[0]), ms(max(values))]
+
+
+async def _in_slices(graph: Graph, config: Config) -> tuple[float, float]:
+    """Give how long the reload takes and the longest time for which nothing else had a turn, in µs."""
+    waits: list[int] = []
+    over = False
+
+    async def others() -> None:
+        before = time.perf_counter_ns()
+        while not over:
+            await asyncio.sleep(0)
+            waits.append(-before + (before := time.perf_counter_ns()))
+
+    with tempfile.TemporaryDirectory() as folder:
+        rules = Rules(graph, Reconciler(graph, _Nobody()), Inhibitors(lambda: None), StateFile(Path(folder)))
+        gc.collect()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(others())
+            await asyncio.sleep(0)
+            began = time.perf_counter_ns()
+            await rules.prepare(config)
+            took = time.perf_counter_ns() - began
+            over = True
+    return took / 1000, max(waits) / 1000

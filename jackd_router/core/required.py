@@ -1,0 +1,90 @@
+"""Text that every match of a pattern contains: by it a pattern is found without being tried."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+AS_BYTES = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
+"""For str.translate: a byte that is not UTF-8 is the character of the same number to a regular expression."""
+# To `(?i)` the letters ı and İ are an i; to str.casefold they are not.
+_FOLDED: dict[int, int | str] = AS_BYTES | {ord("ı"): "i", ord("İ"): "i"}
+
+
+def fold(text: str) -> str:
+    """Give the text so that what a pattern takes for equal is equal: without case, bytes that are not UTF-8 as characters.
+
+    Character by character: what a text contains, its folded form contains folded.
+    """
+    return text.lower() if text.isascii() else text.translate(_FOLDED).casefold()
+
+
+Runs = tuple[str, ...]
+"""Runs of text that stand one after the other, with anything between: the first begins a match, the last one ends it."""
+
+_MOST_ALTERNATIVES = 16
+_UNKNOWN: Runs = ("", "")
+
+
+@lru_cache(maxsize=4096)
+def regex_runs(source: str) -> tuple[Runs, ...]:
+    """Give what the matches of the regular expression consist of, apart from case: each of one of these alternatives.
+
+    Runs are empty where what matches is not plain.
+    """
+    try:
+        return tuple(dict.fromkeys(_collected(_parsed(source), [("",)])))
+    except (re.error, OverflowError, RecursionError, AttributeError, TypeError, ValueError):
+        # Not an expression, or a Python whose parser gives something else: nothing is known of what matches.
+        return (_UNKNOWN,)
+
+
+def _parsed(source: str) -> Any:
+    """Give the expression as Python's own parser does: operations with their arguments (3.11 to 3.14 alike)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Private: where it is missing one day, that is an AttributeError like any other.
+        return getattr(re, "_parser", None).parse(source)  # type: ignore[union-attr]
+
+
+def _collected(operations: Iterable[tuple[Any, Any]], found: list[Runs]) -> list[Runs]:
+    """Give the alternatives with what these operations surely take, and another run after what they may take."""
+    for operation, argument in operations:
+        match operation.name:
+            case "LITERAL":
+                found = _with_text(found, chr(argument))
+            case "SUBPATTERN":
+                found = _collected(argument[3], found)
+            case "ATOMIC_GROUP":
+                found = _collected(argument, found)
+            case "BRANCH":
+                found = _either([_collected(option, found) for option in argument[1]], found)
+            case "IN" if all(kind.name == "LITERAL" for kind, _ in argument):
+                found = _either([_with_text(found, chr(letter)) for _, letter in argument], found)
+            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+                least, most, repeated = argument
+                found = _collected(repeated, found) if least > 0 else found
+                found = found if (least, most) == (1, 1) else _with_gap(found)
+            case "AT" | "ASSERT" | "ASSERT_NOT":
+                pass  # takes nothing
+            case _:
+                found = _with_gap(found)
+    return found
+
+
+def _with_text(found: list[Runs], text: str) -> list[Runs]:
+    return [(*runs[:-1], runs[-1] + text) for runs in found]
+
+
+def _with_gap(found: list[Runs]) -> list[Runs]:
+    return [(*runs, "") for runs in found]
+
+
+def _either(options: list[list[Runs]], before: list[Runs]) -> list[Runs]:
+    """Give all options, or nothing of them where they would be too many."""
+    alternatives = list(dict.fromkeys(chain.from_iterable(options)))
+    return alternatives if len(alternatives) <= _MOST_ALTERNATIVES else _with_gap(before)

@@ -1,0 +1,193 @@
+"""The rule language on a real server: moves that make before they break, ways through other clients, feedback."""
+
+from __future__ import annotations
+
+import pytest
+
+from jackd_router.dbus_api.names import bus_path
+from tests.conftest import StartClient, StartRouter
+from tests.daemon.remote import NO_OPTIONS, Remote
+from tests.support.eventually import eventually
+from tests.support.jack_client import JackClient
+from tests.support.jack_server import JackServer
+from tests.support.router_process import RouterProcess
+
+Pairs = set[tuple[str, str]]
+
+
+def rule(name: str, **keys: str) -> str:
+    """Give the text of one rule; values as TOML has them."""
+    return f'[[rule]]\nname = "{name}"\n' + "".join(f"{key.rstrip('_')} = {value}\n" for key, value in keys.items())
+
+
+def stereo(source: str, destination: str) -> Pairs:
+    """Give the two connections of a stereo pair."""
+    return {(f"{source}:{side}", f"{destination}:{side}") for side in ("left", "right")}
+
+
+@pytest.fixture
+def synth(running_server: JackServer, start_client: StartClient) -> JackClient:
+    """Give a client with a stereo output."""
+    return start_client("synth", outputs=["left", "right"])
+
+
+def told_in_order(router: RouterProcess, *texts: str) -> bool:
+    """Tell whether the log has these texts, one after the other."""
+    rest = router.output()
+    for text in texts:
+        _, found, rest = rest.partition(text)
+        if not found:
+            return False
+    return True
+
+
+def test_a_fallback_takes_over_and_gives_back_without_a_gap(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter
+) -> None:
+    start_client("phones", inputs=["left", "right"])
+    router = start_router(rule("out", from_='"synth:*"', to='"amp:*"', fallback='["gone:*", "phones:*"]'))
+    eventually(lambda: synth.connections() == stereo("synth", "phones"))
+    amp = start_client("amp", inputs=["left", "right"])
+    eventually(lambda: synth.connections() == stereo("synth", "amp"))
+    assert told_in_order(
+        router,
+        "Connected synth:left -> amp:left",
+        "Disconnected synth:left -> phones:left",
+    )
+    amp.close()
+    eventually(lambda: synth.connections() == stereo("synth", "phones"))
+
+
+def test_sound_goes_through_a_client_of_via_while_it_is_there(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    start_client("desk", inputs=["left", "right"])
+    router = start_router(rule("through", from_='"synth:*"', to='"desk:*"', via='"reverb:*"'))
+    eventually(lambda: synth.connections() == stereo("synth", "desk"))
+    reverb = start_client("reverb", inputs=["left", "right"], outputs=["left_out", "right_out"])
+    through = stereo("synth", "reverb") | {("reverb:left_out", "desk:left"), ("reverb:right_out", "desk:right")}
+    eventually(lambda: synth.connections() == through)
+    assert told_in_order(router, "Connected synth:left -> reverb:left", "Disconnected synth:left -> desk:left")
+    eventually(lambda: remote.connections() == through)
+    state, summary, _ = remote.call("Rules.Explain", "ss", "synth:left", "desk:left")
+    assert state == "forbidden"
+    assert "leads the sound through reverb instead" in summary
+    # Who connects them directly by hand is in the way of the rule.
+    synth.connect("synth:left", "desk:left")
+    eventually(lambda: synth.connections() == through)
+    reverb.close()
+    eventually(lambda: synth.connections() == stereo("synth", "desk"))
+
+
+def test_a_recorder_gets_what_the_desk_gets(synth: JackClient, start_client: StartClient, start_router: StartRouter) -> None:
+    start_client("desk", inputs=["left", "right"])
+    start_client("recorder", inputs=["in_1", "in_2"])
+    start_router(rule("record", follow='"desk:*"', to='"recorder:*"'))
+    assert synth.connections() == set()
+    synth.connect("synth:left", "desk:right")
+    eventually(lambda: synth.connections() == {("synth:left", "desk:right"), ("synth:left", "recorder:in_2")})
+    synth.disconnect("synth:left", "desk:right")
+    eventually(lambda: synth.connections() == set())
+
+
+def test_a_port_that_a_rule_has_for_itself(synth: JackClient, start_client: StartClient, start_router: StartRouter) -> None:
+    start_client("desk", inputs=["left", "right"])
+    other = start_client("other", outputs=["out"])
+    other.connect("other:out", "desk:left")
+    start_router(rule("alone", from_='"synth:*"', to='"desk:*"', exclusive='"to"'))
+    eventually(lambda: synth.connections() == stereo("synth", "desk"))
+    other.connect("other:out", "desk:right")
+    eventually(lambda: synth.connections() == stereo("synth", "desk"))
+    # Only while the rule has a connection there.
+    synth.disconnect("synth:right", "desk:right")
+    other.connect("other:out", "desk:right")
+    eventually(lambda: synth.connections() == {("synth:left", "desk:left"), ("other:out", "desk:right")})
+
+
+def test_all_of_two_clients_or_nothing(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    desk = start_client("desk", inputs=["left"])
+    start_router(rule("both", from_='"synth:*"', to='"desk:*"', complete="true"))
+    eventually(remote.connected)
+    assert "(complete)" in remote.call("Rules.Explain", "ss", "synth:left", "desk:left")[1]
+    assert synth.connections() == set()
+    desk.register("right", flow="input")
+    eventually(lambda: synth.connections() == stereo("synth", "desk"))
+    desk.unregister("right")
+    eventually(lambda: synth.connections() == set())
+
+
+def test_the_guard_refuses_feedback_until_a_rule_allows_it(
+    running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    guitar = rule("guitar", from_='"system:capture_1"', to='"system:playback_*"')
+    router = start_router(guitar)
+    pair = ("system:capture_1", "system:playback_1")
+    eventually(lambda: ["guitar", "refused", *pair] in [a for s in remote.signals("Applied") for a in s.body[0]])
+    state, summary, _ = remote.call("Rules.Explain", "ss", *pair)
+    assert state == "refused"
+    assert "allow_feedback = true" in summary
+    assert remote.connections() == set()
+    checked = router.cli("check", str(router.config_path))
+    assert checked.returncode == 0
+    assert '1: warning: rule "guitar": system:capture_1 -> system:playback_1 and 1 more is not made now' in checked.stderr
+    assert "write allow_feedback = true into the rule" in checked.stderr
+    router.config_path.write_text(guitar + "allow_feedback = true\n")
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+    eventually(lambda: remote.connections() == {pair, ("system:capture_1", "system:playback_2")})
+
+
+def test_feedback_that_somebody_makes_by_hand_is_warned_about_and_left(
+    synth: JackClient, start_router: StartRouter, remote: Remote
+) -> None:
+    router = start_router("")
+    eventually(remote.connected)
+    synth.connect("system:capture_1", "system:playback_1")
+    eventually(lambda: "The connection system:capture_1 -> system:playback_1 opens a path" in router.output())
+    assert remote.call("Graph.Connect", "ssa{sv}", "system:capture_2", "system:playback_2", NO_OPTIONS) == "connected"
+    eventually(lambda: "The connection system:capture_2 -> system:playback_2 opens a path" in router.output())
+    assert remote.connections() == {(f"system:capture_{n}", f"system:playback_{n}") for n in (1, 2)}
+
+
+def test_a_matrix_that_opens_a_path_is_warned_about(
+    running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    buses = '[[bus]]\nname = "talk"\nchannels = 1\nmatrix = [[0.0]]\n'
+    into = rule("in", from_='"system:capture_1"', to='{ bus = "talk" }')
+    out = rule("out", from_='{ bus = "talk" }', to='"system:playback_1"')
+    router = start_router(buses + into + out)
+    wanted = {("system:capture_1", "router:talk_in_1"), ("router:talk_out_1", "system:playback_1")}
+    eventually(lambda: remote.connections() == wanted)
+    assert "opens a path" not in router.output()
+    remote.write("Bus.Matrix", "aad", [[1.0]], path=bus_path("talk"))
+    eventually(lambda: "The matrix of a bus opens a path" in router.output())
+    assert remote.connections() == wanted
+
+
+def test_a_condition_switches_a_rule(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    start_client("desk", inputs=["left", "right"])
+    start_router(rule("quiet", from_='"synth:*"', to='"desk:*"', when='{ absent = ["talkback:*"] }'))
+    eventually(lambda: synth.connections() == stereo("synth", "desk"))
+    talkback = start_client("talkback", outputs=["out"])
+    eventually(lambda: synth.connections() == set())
+    told = remote.call("Rules.GetRule", "s", "quiet")
+    assert (told["active"], told["inactive-because"]) == (
+        False,
+        "its condition does not hold: entry 1 of when.absent matches a port",
+    )
+    talkback.close()
+    eventually(lambda: synth.connections() == stereo("synth", "desk"))
+
+
+def test_two_names_that_are_not_there_are_explained(
+    running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    start_router(rule("later", from_='"synth:*"', to='"desk:*"'))
+    eventually(remote.connected)
+    state, summary, steps = remote.call("Rules.Explain", "ss", "synth:out", "desk:in")
+    assert state == "not-connected"
+    assert "there is no port synth:out and no port desk:in now" in summary
+    assert [step[0] for step in steps] == ["later"]

@@ -1,0 +1,176 @@
+"""The writing of the state file: only the newest, only where allowed, and never a failure of the daemon."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from jackd_router.core.graph import Connection, PortName
+from jackd_router.core.kept import ServerRun
+from jackd_router.runtime.state_file import StateFile
+from tests.dbus_api.until import until
+
+pytestmark = pytest.mark.asyncio
+
+RAW = Connection(PortName("caf\udce9:out"), PortName("system:playback_1"))
+
+
+def profile_in(file: StateFile) -> str:
+    """Give the profile that the file on the disk names, "" where there is none."""
+    return str(json.loads(file.path.read_text())["profile"]) if file.path.exists() else ""
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def fill(ballast: Path) -> None:
+    """Write until the disk takes no more."""
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def make_read_only(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder on a disk of 16 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_the_newest_is_written_soon_or_at_the_end(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "state")
+    file.start_writing()
+    for number in range(50):
+        file.kept.profile = f"p{number}"
+        file.changed()
+    await until(lambda: profile_in(file) == "p49")
+    file.kept.profile = "last"
+    file.changed()
+    await file.flush()
+    assert profile_in(file) == "last"
+    assert names_in(file.path.parent) == ["state.json"]
+    assert (file.path.stat().st_mode & 0o777, file.path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+async def test_changes_while_it_is_written_are_written_after_it(tmp_path: Path) -> None:
+    file = StateFile(tmp_path)
+    file.start_writing()
+
+    profiles = iter(("first", "second"))
+
+    def change_once_more() -> None:
+        file.kept.profile = next(profiles)
+        if file.kept.profile == "first":
+            file.changed()  # while the writer is on its way
+
+    file.about_to_write = change_once_more
+    file.changed()
+    await until(lambda: profile_in(file) == "second")
+    assert next(profiles, None) is None
+
+
+async def test_nothing_is_written_before_it_is_allowed(tmp_path: Path) -> None:
+    file = StateFile(tmp_path)
+    file.kept.profile = "live"
+    file.changed()
+    await file.flush()
+    assert not file.path.exists()
+    file.start_writing()
+    await until(lambda: profile_in(file) == "live")
+
+
+async def test_where_nothing_changed_nothing_is_written(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "state")
+    file.start_writing()
+    await file.flush()
+    assert not file.path.parent.exists()
+
+
+async def test_what_is_written_is_read_by_the_next(tmp_path: Path) -> None:
+    file = StateFile(tmp_path)
+    file.start_writing()
+    owned = {RAW: "r"}
+    file.kept.run = ServerRun("run", owned=owned, held=owned.keys())
+    file.changed()
+    await file.flush()
+    assert r"caf\\xe9:out" in file.path.read_text()
+    following = StateFile(tmp_path)
+    following.read()
+    assert following.kept.run == ServerRun("run", owned={RAW: "r"}, held=(RAW,))
+
+
+async def test_a_full_disk_is_one_warning_until_there_is_room(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ballast = small_disk / "ballast"
+    fill(ballast)
+    file = StateFile(small_disk / "state")
+    file.start_writing()
+    for profile in ("one", "two"):
+        file.kept.profile = profile
+        file.changed()
+        await file.flush()
+    (warning,) = warnings(caplog)
+    assert "No space left on device" in warning
+    assert profile_in(file) == ""
+    assert names_in(small_disk / "state") == [], "half a file is left"
+    ballast.unlink()
+    file.kept.profile = "three"
+    file.changed()
+    await file.flush()
+    assert profile_in(file) == "three"
+    assert len(warnings(caplog)) == 1
+    assert "is written again" in caplog.messages[-1]
+
+
+async def test_a_disk_that_may_not_be_written_is_one_warning(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (small_disk / "state.json").write_text("damaged")
+    make_read_only(small_disk)
+    file = StateFile(small_disk)
+    file.read()
+    (warning,) = warnings(caplog)
+    assert "nor set aside" in warning
+    caplog.clear()
+    file.start_writing()
+    for _ in range(3):
+        file.changed()
+        await file.flush()
+    (warning,) = warnings(caplog)
+    assert "Read-only file system" in warning
+    assert file.path.read_text() == "damaged"
+
+
+async def test_a_folder_that_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "state").write_text("")
+    file = StateFile(tmp_path / "state")
+    file.read()
+    file.start_writing()
+    file.changed()
+    await file.flush()
+    assert ["Not a directory" in warning for warning in warnings(caplog)] == [True, False]
+
+
+async def test_a_file_that_cannot_be_read_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = StateFile(tmp_path)
+    file.path.mkdir()
+    file.read()
+    (warning,) = warnings(caplog)
+    assert "Is a directory" in warning
+    assert names_in(tmp_path) == ["state.damaged.json"]
