@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import assert_never
 
-from jackd_router.core.config import DEFAULT_PROFILE, Action, BusConfig, Config, Profile, ProfileBus, Rule
+from jackd_router.core.config import Action, BusConfig, ChannelMap, Config, Origin, Profile, Rule, When
 from jackd_router.core.names import shown
-from jackd_router.core.patterns import Form, Pattern
+from jackd_router.core.parse_selectors import offered
+from jackd_router.core.patterns import Form, Pattern, references
 from jackd_router.core.selectors import BusSelector, PortSelector, Selector, Selectors
+
+NO_GROUPS = frozenset[str]()
 
 
 def effective_toml(config: Config) -> str:
     """Give a text that, read as a configuration, means the same."""
-    written = (profile for profile in config.profiles if profile != DEFAULT_PROFILE)
-    sections = [_settings(config), *map(_rule, config.rules), *map(_bus, config.buses), *map(_profile, written)]
-    return "\n".join("".join(f"{line}\n" for line in section) for section in sections)
+    tables = (*map(_rule, config.rules), *map(_bus, config.buses), *map(_profile, config.profiles))
+    return "\n".join("".join(f"{line}\n" for line in section) for section in (_settings(config), *tables))
 
 
 def _settings(config: Config) -> Iterator[str]:
@@ -36,27 +38,55 @@ def _settings(config: Config) -> Iterator[str]:
     yield "[policy]"
     yield f"unmatched = {_text(config.unmatched)}"
     yield f"manual = {_text(config.manual)}"
+    yield f"feedback = {_text(config.feedback)}"
 
 
 def _rule(rule: Rule) -> Iterator[str]:
-    yield f"[[rule]]  # {shown(str(rule.origin))}"
+    groups = offered(rule.sources, *rule.from_fallback)
+    yield _header("[[rule]]", rule.origin)
     yield f"name = {_text(rule.name)}"
     yield f"action = {_text(rule.action)}"
-    yield f"from = {_selectors(rule.sources)}"
-    yield f"to = {_selectors(rule.destinations)}"
-    yield f"priority = {rule.priority}"
-    yield f"enabled = {_flag(rule.enabled)}"
+    yield f"{'follow' if rule.follows else 'from'} = {_selectors(rule.sources)}"
+    yield f"to = {_selectors(rule.destinations, groups)}"
+    if rule.when != When():
+        yield f"when = {_when(rule.when)}"
     if rule.profiles is not None:
         yield f"profiles = {_list(map(_text, sorted(rule.profiles)))}"
+    yield f"priority = {rule.priority}"
+    yield f"enabled = {_flag(rule.enabled)}"
     if rule.action is Action.CONNECT:
-        yield f"pair = {_text(rule.pair)}"
-        yield f"same_client = {_flag(rule.same_client)}"
-        if rule.manual is not None:
-            yield f"manual = {_text(rule.manual)}"
+        yield from _connecting(rule, groups)
+
+
+def _connecting(rule: Rule, groups: frozenset[str]) -> Iterator[str]:
+    """Give what only a rule that connects says."""
+    yield f"pair = {_text(rule.pair) if isinstance(rule.pair, str) else _channel_map(rule.pair)}"
+    yield f"complete = {_flag(rule.complete)}"
+    if rule.exclusive is not None:
+        yield f"exclusive = {_text(rule.exclusive)}"
+    if rule.fallback:
+        yield f"fallback = {_each(rule.fallback, groups)}"
+    if rule.from_fallback:
+        yield f"from_fallback = {_each(rule.from_fallback)}"
+    if rule.via:
+        yield f"via = {_each(rule.via, groups)}"
+    if rule.manual is not None:
+        yield f"manual = {_text(rule.manual)}"
+    yield f"allow_feedback = {_flag(rule.allow_feedback)}"
+    yield f"same_client = {_flag(rule.same_client)}"
+
+
+def _channel_map(channels: ChannelMap) -> str:
+    return _inline(f"{_text(source)} = {_list(map(_text, endings))}" for source, endings in channels)
+
+
+def _when(when: When) -> str:
+    parts = {"present": when.present, "absent": when.absent}
+    return _inline(f"{key} = {_each(entries)}" for key, entries in parts.items() if entries)
 
 
 def _bus(bus: BusConfig) -> Iterator[str]:
-    yield "[[bus]]" if bus.origin is None else f"[[bus]]  # {shown(str(bus.origin))}"
+    yield _header("[[bus]]", bus.origin)
     yield f"name = {_text(bus.name)}"
     yield f"type = {_text(bus.type)}"
     yield f"channels = {_list(map(_text, bus.inputs))}"
@@ -70,64 +100,106 @@ def _bus(bus: BusConfig) -> Iterator[str]:
 
 
 def _profile(profile: Profile) -> Iterator[str]:
-    yield "[[profile]]" if profile.origin is None else f"[[profile]]  # {shown(str(profile.origin))}"
+    yield _header("[[profile]]", profile.origin)
     yield f"name = {_text(profile.name)}"
     if profile.description:
         yield f"description = {_text(profile.description)}"
-    for bus, values in profile.buses.items():
-        yield f"bus.{_text(bus)} = {{ {', '.join(_profile_bus(values))} }}"
+    for name, bus in profile.buses.items():
+        yield f"[profile.bus.{_text(name)}]"
+        if bus.gain_db is not None:
+            yield f"gain = {bus.gain_db!r}"
+        if bus.mute is not None:
+            yield f"mute = {_flag(bus.mute)}"
 
 
-def _profile_bus(values: ProfileBus) -> Iterator[str]:
-    if values.gain_db is not None:
-        yield f"gain = {values.gain_db!r}"
-    if values.mute is not None:
-        yield f"mute = {_flag(values.mute)}"
+def _header(header: str, origin: Origin | None) -> str:
+    # A path may hold a line break.
+    return header if origin is None else f"{header}  # {_printable(shown(str(origin)))}"
 
 
-def _selectors(selectors: Selectors) -> str:
-    written = [_selector(selector) for selector in selectors]
+def _each(entries: Iterable[Selectors], groups: frozenset[str] = NO_GROUPS) -> str:
+    """Give a list in which each entry stands with its alternatives."""
+    return _list(_selectors(entry, groups) for entry in entries)
+
+
+def _selectors(selectors: Selectors, groups: frozenset[str] = NO_GROUPS) -> str:
+    """Give alternatives, in which references to these groups are no plain text."""
+    written = [_selector(selector, groups) for selector in selectors]
     return written[0] if len(written) == 1 else _list(written)
 
 
-def _selector(selector: Selector) -> str:
+def _selector(selector: Selector, groups: frozenset[str]) -> str:
     match selector:
         case BusSelector():
-            channel = f", channel = {_text(selector.channel)}" if selector.channel is not None else ""
-            return f"{{ bus = {_text(selector.bus)}{channel} }}"
+            channel = [f"channel = {_text(selector.channel)}"] if selector.channel is not None else []
+            return _inline([f"bus = {_text(selector.bus)}", *channel])
         case PortSelector():
-            return _plain(selector) or _table(selector)
+            return _plain(selector, groups) or _table(selector, groups)
         case _:
             assert_never(selector)
 
 
-def _plain(selector: PortSelector) -> str | None:
+def _plain(selector: PortSelector, groups: frozenset[str]) -> str | None:
     """Give the selector as one string, where it can be one."""
     name, client, port = selector.name, selector.client, selector.port
     if name is not None and selector == PortSelector(name=name) and name.form is Form.REGEX:
-        return _text(_pattern(name))
+        return _text(f"/{name.text}/")
     if client is None or selector != PortSelector(client=client, port=port) or client.form is not Form.GLOB:
         return None
-    if port is None:
-        return _text(_pattern(client))
-    return _text(f"{_pattern(client)}:{_pattern(port)}") if port.form is Form.GLOB else None
+    # The first `:` would end the client.
+    text = _literal(client, groups).replace(":", r"\x3a")
+    if port is not None:
+        if port.form is not Form.GLOB:
+            return None
+        text = f"{text}:{_literal(port, groups)}"
+    return _text(_no_regex(text))
 
 
-def _table(selector: PortSelector) -> str:
-    patterns = {"exact": selector.name, "client": selector.client, "port": selector.port, "alias": selector.alias}
-    items = [f"{key} = {_text(_pattern(pattern))}" for key, pattern in patterns.items() if pattern is not None]
+def _table(selector: PortSelector, groups: frozenset[str]) -> str:
+    items = [f"exact = {_text(_literal(selector.name, groups))}"] if selector.name is not None else []
+    patterns = {
+        "client": selector.client,
+        "port": selector.port,
+        "alias": selector.alias,
+        "pretty_name": selector.pretty_name,
+    }
+    items += [f"{key} = {_text(_pattern(pattern, groups))}" for key, pattern in patterns.items() if pattern is not None]
     if selector.type is not None:
         items.append(f"type = {_text(selector.type)}")
     flags = {"physical": selector.physical, "terminal": selector.terminal}
     items += [f"{key} = {_flag(value)}" for key, value in flags.items() if value is not None]
+    if selector.nth is not None:
+        items.append(f"nth = {_list(map(str, sorted(selector.nth)))}")
+    return _inline(items)
+
+
+def _pattern(pattern: Pattern, groups: frozenset[str]) -> str:
+    return f"/{pattern.text}/" if pattern.form is Form.REGEX else _no_regex(_literal(pattern, groups))
+
+
+def _literal(pattern: Pattern, groups: frozenset[str]) -> str:
+    r"""Give the text of a glob or of a name; what was written `\xNN` lest it mean something still means nothing."""
+    text = _printable(shown(pattern.text))
+    for group in references(text) & (groups - pattern.references):
+        text = text.replace(f"{{{group}}}", rf"\x7b{group}}}")
+    return text
+
+
+def _printable(text: str) -> str:
+    r"""Give the text with `\xNN` for each byte of what is no printable character."""
+    return "".join(c if c.isprintable() else "".join(rf"\x{byte:02x}" for byte in c.encode()) for c in text)
+
+
+def _no_regex(text: str) -> str:
+    """Give a text that is no regular expression though it stands between slashes."""
+    return rf"\x2f{text[1:]}" if len(text) > 1 and text.startswith("/") and text.endswith("/") else text
+
+
+def _inline(items: Iterable[str]) -> str:
     return f"{{ {', '.join(items)} }}"
 
 
-def _pattern(pattern: Pattern) -> str:
-    return f"/{pattern.text}/" if pattern.form is Form.REGEX else shown(pattern.text)
-
-
-def _list(items: Iterator[str] | Sequence[str]) -> str:
+def _list(items: Iterable[str]) -> str:
     return f"[{', '.join(items)}]"
 
 

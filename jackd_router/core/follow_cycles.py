@@ -1,31 +1,44 @@
 """Circles of rules that follow: found where the text of the selectors shows them.
 
 Only what is certain counts, for it keeps the configuration from being used: two globs of which one name matches both,
-a name that the other's expression matches, equal expressions. Circles that only the ports show are left out when they
-are paired (`core/follow.py`).
+a name that the other's expression matches, equal expressions; all rules carry the same kind and count at the same time.
+Circles that only the ports show are left out when they are paired (`core/follow.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import combinations
 
 from jackd_router.core.config import Rule
+from jackd_router.core.graph import PortType
 from jackd_router.core.patterns import Form, Pattern
 from jackd_router.core.selectors import BusSelector, PortSelector, Selector, Selectors, flow
+
+_FLOWS = (PortType.AUDIO, PortType.MIDI)
 
 
 def find_cycles(rules: Sequence[Rule | None]) -> list[list[int]]:
     """Give each circle once, as positions of rules from the first one on; None stands for a rule that does not follow."""
-    following = [index for index, rule in enumerate(rules) if rule is not None]
-    leads = {index: [other for other in following if _leads(rules[index], rules[other])] for index in following}
     circles: list[list[int]] = []
     seen: set[int] = set()
-    for start in following:
-        circle = None if start in seen else _circle(start, leads)
-        if circle:
-            circles.append(circle)
-            seen.update(circle)
+    for kind in _FLOWS:
+        everywhere = _leads(rules, kind)
+        for profile in _profiles(rules):
+            leads = _in_profile(everywhere, rules, profile)
+            for start in leads:
+                circle = None if start in seen else _circle(start, leads)
+                if circle and not any(_never_together(rules[one], rules[other]) for one, other in combinations(circle, 2)):
+                    circles.append(circle)
+                    seen.update(circle)
     return circles
+
+
+def _profiles(rules: Sequence[Rule | None]) -> list[str | None]:
+    """Give the profiles that rules name; None for every other one."""
+    named = frozenset[str]().union(*(rule.profiles for rule in rules if rule is not None and rule.profiles is not None))
+    return [None, *sorted(named)]
 
 
 def _circle(start: int, leads: dict[int, list[int]]) -> list[int] | None:
@@ -43,52 +56,115 @@ def _circle(start: int, leads: dict[int, list[int]]) -> list[int] | None:
     return None
 
 
-def _leads(rule: Rule | None, other: Rule | None) -> bool:
-    """Tell whether what `rule` connects to is followed by `other`."""
-    if rule is None or other is None:
-        return False
-    destinations: Selectors = (*rule.destinations, *(selector for entry in rule.fallback for selector in entry))
-    return any(_overlap(one, two) for one in destinations for two in other.sources)
+def _leads(rules: Sequence[Rule | None], kind: PortType) -> dict[int, list[int]]:
+    """Give, for each rule that carries this kind, those that follow what it connects to."""
+    followed = {index: _of_kind(rule.sources, kind) for index, rule in enumerate(rules) if rule is not None}
+    followed = {index: selectors for index, selectors in followed.items() if selectors}
+    reached = {index: _reached(rule, kind) for index, rule in enumerate(rules) if rule is not None and index in followed}
+    return {index: [other for other in followed if _meet(reached[index], followed[other])] for index in followed}
+
+
+def _in_profile(leads: dict[int, list[int]], rules: Sequence[Rule | None], profile: str | None) -> dict[int, list[int]]:
+    """Give of this what counts in the profile."""
+    counts = {
+        index for index in leads if (rule := rules[index]) is not None and (rule.profiles is None or profile in rule.profiles)
+    }
+    return {index: [other for other in others if other in counts] for index, others in leads.items() if index in counts}
+
+
+def _reached(rule: Rule, kind: PortType) -> Selectors:
+    """Give what the rule connects to."""
+    entries = (rule.destinations, *rule.fallback, *rule.via)
+    return _of_kind([selector for entry in entries for selector in entry], kind)
+
+
+def _of_kind(selectors: Iterable[Selector], kind: PortType) -> Selectors:
+    """Give those that may mean ports that carry this kind."""
+    return tuple(selector for selector in selectors if _flow(selector) in (None, kind))
+
+
+def _flow(selector: Selector) -> PortType | None:
+    if isinstance(selector, BusSelector):
+        return PortType.AUDIO
+    return None if selector.type is None else flow(selector.type)
+
+
+def _meet(some: Selectors, others: Selectors) -> bool:
+    return any(_overlap(one, other) for one in some for other in others)
+
+
+def _never_together(one: Rule | None, other: Rule | None) -> bool:
+    """Tell whether the `when` of one rule keeps it from counting while the other does."""
+    return any(
+        set(present) <= set(absent)
+        for here, there in ((one, other), (other, one))
+        if here is not None and there is not None
+        for present in here.when.present
+        for absent in there.when.absent
+    )
 
 
 def _overlap(one: Selector, other: Selector) -> bool:
     """Tell whether there certainly can be a port that both mean."""
-    if isinstance(one, BusSelector) or isinstance(other, BusSelector):
-        if isinstance(one, BusSelector) and isinstance(other, BusSelector):
-            return bool(one.names & other.names)
-        bus, ports = (one, other) if isinstance(one, BusSelector) else (other, one)
-        assert isinstance(bus, BusSelector)
-        assert isinstance(ports, PortSelector)
-        return any(_can_be_called(ports, name) for name in bus.names)
-    if _differ(one.physical, other.physical) or _differ(one.terminal, other.terminal):
-        return False
-    if one.type is not None and other.type is not None and flow(one.type) is not flow(other.type):
-        return False
+    if isinstance(other, BusSelector):
+        one, other = other, one
+    if isinstance(one, BusSelector):
+        # Ports of a bus are neither physical nor terminal.
+        other_kind = isinstance(other, PortSelector) and (other.physical or other.terminal or other.type is PortType.CV)
+        return not other_kind and any(_can_be_called(other, name) for name in one.names)
+    assert isinstance(other, PortSelector)
     if any(selector.alias or selector.pretty_name or selector.needs for selector in (one, other)):
         return False
-    if one.name is None and other.name is None:
-        return _both_match(one.client, other.client) and _both_match(one.port, other.port)
-    return _both_match(_whole(one), _whole(other))
+    if _differ(one.physical, other.physical) or _differ(one.terminal, other.terminal) or _types_differ(one, other):
+        return False
+    if one.nth is not None or other.nth is not None:
+        # Which ports these are depends on the others that are there.
+        same = replace(one, nth=None) == replace(other, nth=None)
+        return same and (one.nth is None or other.nth is None or bool(one.nth & other.nth))
+    for fixed, ports in ((one, other), (other, one)):
+        name = _only_name(fixed)
+        if name is not None:
+            return _can_be_called(ports, name)
+    if one.name is not None or other.name is not None:
+        return one.name == other.name
+    return _both_match(one.client, other.client) and _both_match(one.port, other.port)
 
 
 def _differ(one: bool | None, other: bool | None) -> bool:
     return one is not None and other is not None and one is not other
 
 
-def _can_be_called(selector: PortSelector, name: str) -> bool:
+def _types_differ(one: PortSelector, other: PortSelector) -> bool:
+    """Tell whether no port has both types. CV is meant only where it is written: without a type any other is."""
+    if PortType.CV in (one.type, other.type):
+        return one.type is not other.type
+    return one.type is not None and other.type is not None and one.type is not other.type
+
+
+def _only_name(selector: PortSelector) -> str | None:
+    """Give the one full name that the selector can mean, if there is but one."""
+    if selector.name is not None:
+        return _only_text(selector.name)
+    client, port = _only_text(selector.client), _only_text(selector.port)
+    return None if client is None or port is None else f"{client}:{port}"
+
+
+def _only_text(pattern: Pattern | None) -> str | None:
+    """Give the one text that the pattern matches, if that is plain to see."""
+    if pattern is None or pattern.form is Form.REGEX or (pattern.form is Form.GLOB and set("*?") & set(pattern.text)):
+        return None
+    return pattern.text
+
+
+def _can_be_called(selector: Selector, name: str) -> bool:
+    """Tell whether a port with this full name can be meant."""
+    if isinstance(selector, BusSelector):
+        return name in selector.names
+    if ":" not in name or selector.alias or selector.pretty_name or selector.needs or selector.nth is not None:
+        return False
     client, _, port = name.partition(":")
     texts = ((selector.name, name), (selector.client, client), (selector.port, port))
-    return not selector.needs and all(pattern is None or pattern.catch(text) is not None for pattern, text in texts)
-
-
-def _whole(selector: PortSelector) -> Pattern | None:
-    """Give one pattern for the whole name; of parts that are no globs, one that matches nothing."""
-    if selector.name is not None:
-        return selector.name
-    client, port = (pattern or Pattern(Form.GLOB, "*") for pattern in (selector.client, selector.port))
-    if client.form is Form.GLOB and port.form is Form.GLOB:
-        return Pattern(Form.GLOB, f"{client.text}:{port.text}")
-    return Pattern(Form.REGEX, "(?!)")
+    return all(pattern is None or pattern.catch(text) is not None for pattern, text in texts)
 
 
 def _both_match(one: Pattern | None, other: Pattern | None) -> bool:
@@ -115,13 +191,13 @@ def _tokens(pattern: Pattern) -> list[str | None]:
 
 def _globs_meet(one: list[str | None], other: list[str | None]) -> bool:
     """Tell whether one text matches both: what can be read so far, of one glob in each step."""
-    reached = {0}
-    for token in [*one, "\0"]:
-        reached = _past_stars(reached, other)
+    reached = _past_stars({0}, other)
+    for token in one:
         if token is None:
             reached = set(range(min(reached, default=len(other) + 1), len(other) + 1))
-        elif token != "\0":
+        else:
             reached = {at if other[at] is None else at + 1 for at in reached if at < len(other) and _agree(token, other[at])}
+        reached = _past_stars(reached, other)
     return len(other) in reached
 
 

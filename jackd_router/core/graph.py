@@ -17,6 +17,8 @@ PortName = NewType("PortName", str)
 class PortType(StrEnum):
     """What flows through a port."""
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and asked dozens of times for each port
+
     AUDIO = "audio"
     MIDI = "midi"
     CV = "cv"

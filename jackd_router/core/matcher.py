@@ -349,8 +349,9 @@ class Matcher:
         """
         if port.type is PortType.CV and not self._cv_is_named:
             port = replace(port, type=PortType.AUDIO)
-        name = self._names.get(port.client, port.client)
-        return port if name == port.client else replace(port, name=PortName(f"{name}:{port.short_name}"))
+        client = port.client
+        name = self._names.get(client, client)
+        return port if name == client else replace(port, name=PortName(f"{name}:{port.short_name}"))
 
     @contextmanager
     def imagined(self, ports: Iterable[Port]) -> Iterator[None]:

@@ -28,6 +28,8 @@ NO_KEY: Key = ()
 class Role(IntEnum):
     """What ports can be to a rule."""
 
+    __hash__ = int.__hash__  # Enum's own is written in Python
+
     SOURCE = 0  # of `from` (or `follow`), then of each entry of `from_fallback`
     DESTINATION = 1  # of `to`, then of each entry of `fallback`
     VIA_IN = 2  # inputs of each member of `via`
@@ -82,6 +84,7 @@ class Member:
     port: Port
     seen: Port
     order: NaturalKey
+    client: str
     spots: dict[Asker, Part | None] = field(default_factory=dict)
     """Where it joined; conditions have no part."""
     ranks: dict[int, int] = field(default_factory=dict)
@@ -135,7 +138,7 @@ class Membership:
 
     def add(self, port: Port, seen: Port) -> None:
         """Add a port that is not there; selectors look at it as `seen`."""
-        member = self.members[port.name] = Member(port, seen, natural_key(port.name))
+        member = self.members[port.name] = Member(port, seen, natural_key(port.name), port.client)
         (self._known_outputs if port.is_source else self._known_inputs).add(port.name, seen)
         moved = self._positions.add(port.name, seen, member.order)
         self._join_all(member)
@@ -248,8 +251,10 @@ class Membership:
             return
         key = asker.key
         if key is None:
-            key = tuple(groups[group] for group in self._groups[asker.rank])
-            self._use_key(asker.rank, key)
+            key = NO_KEY
+            if self._groups[asker.rank]:
+                key = tuple(groups[group] for group in self._groups[asker.rank])
+                self._use_key(asker.rank, key)
         self._join(member, asker, key)
 
     def _match(self, asker: Asker, member: Member) -> Groups | None:
@@ -269,8 +274,6 @@ class Membership:
 
     def _use_key(self, rank: int, key: Key) -> None:
         """Note one more source with the key; with the first, its partners are asked for."""
-        if not self._groups[rank]:
-            return
         users = self._key_users[rank, key] = self._key_users.get((rank, key), 0) + 1
         if users == 1:
             self._ask_for_partners(rank, key)
@@ -301,8 +304,17 @@ class Membership:
         self._matched[rank] += member.ranks[rank] == 1
         if place.role <= Role.DESTINATION:
             member.keys.setdefault(rank, set()).add(key)
-        client = member.port.client
-        insort(part.places.setdefault(place, {}).setdefault(client, []), member.port.name, key=self._order)
+        client = member.client
+        clients = part.places.get(place)
+        if clients is None:
+            clients = part.places[place] = {}
+        ports = clients.get(client)
+        if ports is None:
+            clients[client] = [member.port.name]
+        elif self._order(ports[-1]) < member.order:
+            ports.append(member.port.name)  # most come in order
+        else:
+            insort(ports, member.port.name, key=self._order)
         self._listener.part_changed(part, place, client)
 
     def _leave_all(self, member: Member) -> None:
@@ -318,7 +330,7 @@ class Membership:
             self._count_condition(rank, place, -1)
             return
         clients = part.places[place]
-        client = member.port.client
+        client = member.client
         ports = clients[client]
         del ports[bisect_left(ports, member.order, key=self._order)]
         if not ports:

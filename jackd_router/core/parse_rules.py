@@ -12,6 +12,7 @@ from jackd_router.core.config import (
     Exclusive,
     Manual,
     Pairing,
+    Path,
     Profile,
     Rule,
     When,
@@ -19,12 +20,14 @@ from jackd_router.core.config import (
 from jackd_router.core.errors import Problem, Severity
 from jackd_router.core.follow_cycles import find_cycles
 from jackd_router.core.graph import PortType
-from jackd_router.core.parse_selectors import Side, Surroundings, read_each, read_selectors
+from jackd_router.core.parse_selectors import Side, Surroundings, offered, read_each, read_selectors
 from jackd_router.core.reading import TEXT, Table, found, unique
 from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selectors, flow
 from jackd_router.core.vocabulary import CONNECT_ONLY
 
 MAX_PRIORITY = 2**31 - 1
+
+_CHANNEL_MAP = 'a table of endings { FL = "AUX0", FR = ["AUX1", "AUX3"] }'
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +69,20 @@ class _RuleReader:
             table.complain("a rule must have a name")
         sources = self._read_sources()
         from_fallback = self._read_each("from_fallback", frozenset(), Side.OUTPUTS)
-        offered = frozenset[str]().union(*(s.provides for s in (*sources, *(s for entry in from_fallback for s in entry))))
+        groups = offered(sources, *from_fallback)
         rule = Rule(
             name=table.text("name", ""),
             sources=sources,
-            destinations=self._read_required("to", offered, Side.INPUTS),
+            destinations=self._read_required("to", groups, Side.INPUTS),
             origin=table.origin,
             action=table.choice("action", Action.CONNECT),
             follows="follow" in table.values,
             pair=_pairing(table),
             complete=table.flag("complete", default=False),
             exclusive=table.choice("exclusive", Exclusive.BOTH) if "exclusive" in table.values else None,
-            fallback=self._read_each("fallback", offered, Side.INPUTS),
+            fallback=self._read_each("fallback", groups, Side.INPUTS),
             from_fallback=from_fallback,
-            via=self._read_each("via", offered, Side.EITHER),
+            via=self._read_each("via", groups, Side.EITHER),
             when=self._read_when(),
             profiles=self._read_profiles(),
             priority=table.integer("priority", 0, -MAX_PRIORITY, MAX_PRIORITY),
@@ -139,22 +142,32 @@ class _RuleReader:
 def _pairing(table: Table) -> Pairing | ChannelMap:
     value = table.values.get("pair")
     if not isinstance(value, Mapping):
-        return table.choice("pair", Pairing.AUTO)
+        return table.choice("pair", Pairing.AUTO, also=[_CHANNEL_MAP])
     if not value:
-        table.wrong("pair", value, 'a table of endings, { FL = "AUX0", FR = ["AUX1", "AUX3"] }, not empty')
+        table.wrong("pair", value, f"{_CHANNEL_MAP}, not empty")
     endings = table.table("pair")
+    first: dict[str, str] = {}
+    for source in value:
+        if first.setdefault(source.casefold(), source) != source:
+            text = f"pair: {found(source)} and {found(first[source.casefold()])} are one ending; write it once, with a list"
+            endings.complain(text, source, of_key=True)
     return tuple((source, tuple(_endings(endings, source))) for source in value)
 
 
 def _endings(table: Table, source: str) -> Sequence[str]:
     """Give the endings that one ending is mapped to."""
-    value = table.values[source]
-    several = value if isinstance(value, list) else [value]
-    right = [ending for ending in several if isinstance(ending, str) and ending and ending.isprintable()]
     if not source or not source.isprintable():
         table.complain(f"pair: found the ending {found(source)}; allowed: {TEXT}", source, of_key=True)
-    if not several or len(right) != len(several):
-        table.wrong("pair", value, "an ending of ports, or a list of endings", source)
+    value = table.values[source]
+    several: list[tuple[Path, object]] = [((source,), value)]
+    if isinstance(value, list) and value:
+        several = [((source, index), item) for index, item in enumerate(value)]
+    right = []
+    for path, ending in several:
+        if isinstance(ending, str) and ending and ending.isprintable():
+            right.append(ending)
+        else:
+            table.wrong("pair", ending, "an ending of ports, or a list of endings", *path)
     return right
 
 

@@ -16,6 +16,8 @@ from jackd_router.core.reading import TEXT, Table, found
 from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors
 from jackd_router.core.vocabulary import KNOWN
 
+MAX_NTH = 65_535
+
 _TYPES = (PortType.AUDIO, PortType.MIDI, PortType.CV)
 _FORMS = 'a string "client:port", a "/regular expression/", a table, or a list of these'
 
@@ -56,6 +58,11 @@ def read_each(
             table.wrong(key, value, f"{_FORMS}, not empty")
         entries = [_alternatives(reader, (key, index), item) for index, item in enumerate(value)]
     return tuple(entry for entry in entries if entry)
+
+
+def offered(*sources: Selectors) -> frozenset[str]:
+    """Give the groups of `from` that other keys of the rule may refer to: what any of these selectors catches."""
+    return frozenset[str]().union(*(selector.provides for selectors in sources for selector in selectors))
 
 
 def _alternatives(reader: _Reader, path: Path, value: object) -> Selectors:
@@ -206,8 +213,15 @@ def _positions(table: Table) -> frozenset[int] | None:
     if "nth" not in table.values:
         return None
     value = table.values["nth"]
-    several = value if isinstance(value, list) else [value]
-    right = [number for number in several if isinstance(number, int) and not isinstance(number, bool) and number >= 1]
-    if not several or len(right) != len(several):
-        table.wrong("nth", value, "a position from 1, or a list of positions")
+    words = f"a position from 1 to {MAX_NTH}, or a list of positions"
+    if not isinstance(value, list) or not value:
+        items: list[tuple[Path, object]] = [(("nth",), value)]
+    else:
+        items = [(("nth", index), item) for index, item in enumerate(value)]
+    right = set()
+    for path, item in items:
+        if isinstance(item, int) and not isinstance(item, bool) and 1 <= item <= MAX_NTH:
+            right.add(item)
+        else:
+            table.wrong("nth", item, words, *path)
     return frozenset(right)

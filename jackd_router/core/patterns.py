@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from operator import methodcaller
 
 from jackd_router.core.names import glob_segments, glob_source
@@ -37,25 +38,35 @@ class Pattern:
     references: frozenset[str] = frozenset()
     values: tuple[tuple[str, str], ...] = ()
     _fits: Callable[[str], object] = field(init=False, repr=False, compare=False)
+    _runs: Runs = field(init=False, repr=False, compare=False)
+    _expression: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Compile; raises re.error (and what else `re.compile` does) on a bad regular expression.
 
         One that is not filled in yet is compiled with a letter in each place, to see whether it can be.
         """
+        runs: Runs = ()
+        expression = ""
+        fits: Callable[[str], object]
         if self.form is not Form.REGEX:
-            object.__setattr__(self, "_fits", _fits_glob(glob_segments(self._pieces())))
-        elif self.values:
-            object.__setattr__(self, "_fits", _Late(self._source()))
+            segments = glob_segments(self._pieces())
+            runs, fits = tuple(chain.from_iterable(segments)), _fits_glob(segments)
         else:
-            object.__setattr__(self, "_fits", _compiled(self._source()).fullmatch)
+            # What is filled in is compared as `catch` compares it.
+            pieces = (re.escape(text.translate(AS_BYTES)) if literal else text for text, literal in self._pieces())
+            expression = "".join(pieces)
+            fits = _Late(expression) if self.values else _compiled(expression).fullmatch
+        object.__setattr__(self, "_runs", runs)
+        object.__setattr__(self, "_expression", expression)
+        object.__setattr__(self, "_fits", fits)
 
     @property
     def provides(self) -> tuple[int, frozenset[str]]:
         """How many groups there are, and the names of those that have one."""
         if self.form is not Form.REGEX:
             return 0, frozenset()
-        compiled = _compiled(self._source())
+        compiled = _compiled(self._expression)
         return compiled.groups, frozenset(compiled.groupindex)
 
     def catch(self, name: str) -> tuple[tuple[str, ...], Groups] | None:
@@ -78,7 +89,7 @@ class Pattern:
         """Give the pattern with the groups that it refers to filled in, literally."""
         if not self.references:
             return self
-        return replace(self, values=tuple((group, groups[group]) for group in sorted(self.references)))
+        return Pattern(self.form, self.text, self.references, tuple((group, groups[group]) for group in sorted(self.references)))
 
     def required(self, before: str = "", after: str = "") -> tuple[Runs, ...]:
         """Give what `before` + name + `after` consists of for every match: runs of text, of one of these alternatives.
@@ -88,9 +99,9 @@ class Pattern:
         if self.references and not self.values:
             alternatives: tuple[Runs, ...] = (("", ""),)
         elif self.form is Form.REGEX:
-            alternatives = regex_runs(self._source())
+            alternatives = regex_runs(self._expression)
         else:
-            alternatives = (tuple(text for texts in glob_segments(self._pieces()) for text in texts),)
+            alternatives = (self._runs,)
         return tuple(_between(before, runs, after) for runs in alternatives)
 
     def _pieces(self) -> Iterator[tuple[str, bool]]:
@@ -103,10 +114,6 @@ class Pattern:
                 yield values[piece], True
             else:
                 yield f"{{{piece}}}", self.form is Form.LITERAL
-
-    def _source(self) -> str:
-        # What is filled in is compared as `catch` compares it.
-        return "".join(re.escape(text.translate(AS_BYTES)) if literal else text for text, literal in self._pieces())
 
 
 def _between(before: str, runs: Runs, after: str) -> Runs:

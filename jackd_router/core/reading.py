@@ -88,8 +88,11 @@ class Table:
             return default
         return number
 
-    def choice(self, key: str, default: Choice, later: Sequence[str] = ()) -> Choice:
-        """Give one of the words that the default's type has; those that come later are refused as such."""
+    def choice(self, key: str, default: Choice, later: Sequence[str] = (), also: Sequence[str] = ()) -> Choice:
+        """Give one of the words that the default's type has; those that come later are refused as such.
+
+        `also` says what is allowed besides, and read elsewhere.
+        """
         if key not in self.values:
             return default
         value, words = self.values[key], [word for word in type(default) if word not in later]
@@ -101,7 +104,7 @@ class Table:
                 return type(default)(value)
         near = nearest(value, words) if isinstance(value, str) else None
         meant = f' (did you mean "{near}"?)' if near else ""
-        self.wrong(key, value, ", ".join(f'"{word}"' for word in words) + meant)
+        self.wrong(key, value, ", ".join([*(f'"{word}"' for word in words), *also]) + meant)
         return default
 
     def names(self, key: str) -> list[str]:
@@ -130,7 +133,8 @@ class Table:
         """Give the table at this key, an empty one when it is not there."""
         value = self.values.get(key, {})
         if not isinstance(value, Mapping):
-            self.wrong(key, value, f"a table, [{key}]")
+            names = (str(part) for part in (*self._path, key) if not isinstance(part, int))
+            self.wrong(key, value, f"a table, [{'.'.join(names)}]")
             value = {}
         return Table(self._document, (*self._path, key), value, self._problems)
 
@@ -189,7 +193,8 @@ def found(value: object) -> str:
             return "a huge number"
         case float():
             short = f"{value:g}"
-            return short if float(short) == value else str(value)
+            # 1.0 must not look like the integer that is allowed.
+            return short if float(short) == value and not short.lstrip("-").isdigit() else str(value)
         case int():
             return str(value)
         case Mapping():

@@ -64,8 +64,9 @@ class PortSelector:
             caught = pattern.catch(text)
             if caught is None:
                 return None
-            numbered += caught[0]
-            named |= caught[1]
+            if caught[0]:
+                numbered += caught[0]
+                named |= caught[1]
         if self.alias is not None:
             caught = next(filter(None, map(self.alias.catch, port.aliases)), None)
             if caught is None:

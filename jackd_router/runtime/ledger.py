@@ -98,11 +98,16 @@ class Ledger:
         quarrel.undone.append(now)
         if len(quarrel.undone) < _UNDONE_TIMES or now - quarrel.undone[0] > _UNDONE_WITHIN_S:
             return False
-        quarrel.until = now + min(_FIRST_TRUCE_S * 2 ** min(quarrel.truces, 10), _LAST_TRUCE_S)
-        quarrel.truces += 1
+        wait_s = min(_FIRST_TRUCE_S * 2 ** min(quarrel.truces, 10), _LAST_TRUCE_S)
+        self.let_have_its_way(connection, quarrel.truces + 1, now, wait_s)
+        return True
+
+    def let_have_its_way(self, connection: Connection, truces: int, now: float, wait_s: float) -> None:
+        """Begin a truce, the how manieth it is, for so long (but not longer than any)."""
+        quarrel = self.quarrels.setdefault(connection, Quarrel())
+        quarrel.truces, quarrel.until = truces, now + min(wait_s, _LAST_TRUCE_S)
         quarrel.undone.clear()
         quarrel.undone.extend((quarrel.until,) * (_UNDONE_TIMES - 1))  # one more is enough right after the truce
-        return True
 
     def contested(self, connection: Connection, now: float) -> bool:
         """Tell whether a truce holds."""

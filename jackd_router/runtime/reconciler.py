@@ -53,6 +53,9 @@ class Audience(Protocol):
     def holds_changed(self) -> None:
         """Note that held or contested pairs are other ones than before."""
 
+    def ledger_changed(self) -> None:
+        """Note that something is known of pairs that is to be kept."""
+
     def troubled(self, text: str) -> None:
         """Note that a turn failed ("" when one worked again)."""
 
@@ -133,13 +136,19 @@ class Reconciler:
         """Set what tells whether the reconciler may change anything by itself."""
         self._may_act = question
 
-    def begin_generation(self, host: HostProcess) -> None:
-        """Work on this server from now on; the graph is complete."""
-        self._host = host
+    def begin_generation(self, host: HostProcess, ledger: Ledger) -> None:
+        """Work on this server from now on, with what is known of it already; the graph is complete."""
+        self._host, self.ledger = host, ledger
+        self.situation = self._situation()
+        if ledger.holds or ledger.quarrels:
+            self._audience.holds_changed()
+        due = ledger.next_due(self._loop.time())
+        if due is not None:
+            self._set_retry(due)
         self.look_at_everything()
 
-    def end_generation(self) -> tuple[Connection, ...]:
-        """Forget what was valid for the server that is gone; give the holds that were lost with it."""
+    def end_generation(self) -> None:
+        """Forget what was valid for the server that is gone."""
         self._host = None
         lost = self.ledger.holds
         for request in self.ledger.requests.values():
@@ -155,7 +164,6 @@ class Reconciler:
         self._tell_idle()
         if lost:
             self._audience.holds_changed()
-        return lost
 
     # ---- wake-ups
 
@@ -207,6 +215,7 @@ class Reconciler:
         self._cuts = {connection: ends for connection, ends in self._cuts.items() if gone.isdisjoint(connection)}
         if self.ledger.forget_ports(gone):
             self._audience.holds_changed()
+        self._audience.ledger_changed()
 
     def _note_who(self, connection: Connection, connected: bool, now: float) -> None:
         """Tell our own doing from that of somebody else."""
@@ -217,18 +226,18 @@ class Reconciler:
                 del self.ledger.requests[connection]
             if connected and request.rule:
                 # The rule's, even when it does not want it any more since it asked: then it is the one that takes it back.
-                self.ledger.owned[connection] = request.rule
+                self._own(connection, request.rule)
             elif connected:
                 self.watch.warn_of(connection, self.situation)
             return
-        if connected:
+        if connected and self._host is not None:
             self.watch.warn_of(connection, self.situation)
         if not connected and connection in self.ledger.kept:
             del self.ledger.kept[connection]
             self._audience.holds_changed()
         if not connected and connection in self.ledger.owned:
             # By hand, or only because a port goes: that shows when all is quiet.
-            del self.ledger.owned[connection]
+            self._disown(connection)
             ends = registrations(self._graph, connection)
             if ends:
                 self._cuts[connection] = ends
@@ -351,9 +360,18 @@ class Reconciler:
         if step.owner:
             if self.ledger.owned.get(step.connection) != step.owner and self.matcher.has_exclusive:
                 self._look_at_neighbours(step.connection)
-            self.ledger.owned[step.connection] = step.owner
+            self._own(step.connection, step.owner)
         else:
-            self.ledger.owned.pop(step.connection, None)
+            self._disown(step.connection)
+
+    def _own(self, connection: Connection, rule: str) -> None:
+        if self.ledger.owned.get(connection) != rule:
+            self.ledger.owned[connection] = rule
+            self._audience.ledger_changed()
+
+    def _disown(self, connection: Connection) -> None:
+        if self.ledger.owned.pop(connection, None) is not None:
+            self._audience.ledger_changed()
 
     def _must_wait(self, connection: Connection, step: Step) -> bool:
         now = self._loop.time()
@@ -435,6 +453,7 @@ class Reconciler:
         now, before = (ledger.kept, ledger.held) if connected else (ledger.held, ledger.kept)
         before.pop(connection, None)
         now[connection] = ends
+        self._audience.ledger_changed()
         log.info("%s -> %s is held: %s", *map(shown, connection), reason, extra=_fields(connection, Event.HELD, REASON=reason))
         self._audience.holds_changed()
 
@@ -444,6 +463,7 @@ class Reconciler:
         released = [connection for connection in connections if any(table.pop(connection, None) for table in tables)]
         if released:
             self._audience.holds_changed()
+            self._audience.ledger_changed()
             self.look_at(released)
         return bool(released)
 
@@ -461,6 +481,7 @@ class Reconciler:
         )
         self._audience.acted((rule.name if rule else "", "contested", *connection))
         self._audience.holds_changed()
+        self._audience.ledger_changed()
 
     def _set_retry(self, due: float) -> None:
         if self._retry_timer is None or self._retry_timer.when() > due:
@@ -536,7 +557,7 @@ class Reconciler:
 
     def _note_done(self, connection: Connection, request: Request) -> None:
         if not request.connect:
-            self.ledger.owned.pop(connection, None)
+            self._disown(connection)
             if request.rule:
                 self.ledger.quarrels.setdefault(connection, Quarrel())  # to notice who makes it again
         log.info(

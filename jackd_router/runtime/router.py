@@ -26,6 +26,7 @@ from jackd_router.runtime.publisher import Publisher
 from jackd_router.runtime.reconciler import Action, Reconciler
 from jackd_router.runtime.reload import Affected, Reload
 from jackd_router.runtime.rules import Rules
+from jackd_router.runtime.run_memory import RunMemory
 from jackd_router.runtime.server_events import ServerEvents
 from jackd_router.runtime.state import BusState, Level, Listener, Outcome, PlanReport, ServerPhase, ServerState, Status
 from jackd_router.runtime.state_file import StateFile
@@ -57,6 +58,7 @@ class Router:
         self._reconciler = Reconciler(self._mirror.graph, self)
         self._reconciler.may_act(lambda: self.rules.enabled and not self._inhibitors)
         self._reconciler.watch.buses = lambda: self._buses.passages(self.rules.client_name)
+        self._memory = RunMemory(self._mirror.graph, self._state_file)
         self._by_hand = ByHand(self._mirror.graph, self._reconciler)
         self.rules = Rules(self._mirror.graph, self._reconciler, self._inhibitors, self._state_file)
         self.profiles = Profiles(self.rules, self._buses, self._state_file)
@@ -77,6 +79,7 @@ class Router:
         self._events = ServerEvents(
             self._mirror,
             self._reconciler,
+            self._memory,
             self._buses,
             self._publisher,
             self._server_changed,
@@ -150,6 +153,10 @@ class Router:
         """Take that other pairs are held or contested than before."""
         self._publisher.holds()
         self._refresh_status()
+
+    def ledger_changed(self) -> None:
+        """Take that something new is known of pairs."""
+        self._memory.changed()
 
     def troubled(self, text: str) -> None:
         """Take that applying the rules failed, or works again."""

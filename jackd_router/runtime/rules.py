@@ -113,7 +113,9 @@ class Rules:
 
     def _told_of_ports(self, matcher: Matcher, known: dict[PortName, Port]) -> Generator[None, None, None]:
         """Tell a matcher of all ports that it does not know as they are; `known`: what it was told before."""
-        while todo := [port for port in self._graph.ports.values() if known.get(port.name) != port]:
+        while todo := [port for port in self._graph.ports.values() if known.get(port.name) is not port]:
+            # Sources first: each may bring a key, and with it other selectors for destinations.
+            todo.sort(key=lambda port: not port.is_source)
             for number, port in enumerate(todo, 1):
                 if port.name in self._graph.ports:
                     matcher.add_port(port)

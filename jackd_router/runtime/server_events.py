@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from jackd_router.core.names import shown
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess
 from jackd_router.runtime.burst import only_aliases_differ
@@ -18,6 +17,7 @@ from jackd_router.runtime.lifecycle import LEFT, ServerKeeper
 from jackd_router.runtime.mirror import Mirror
 from jackd_router.runtime.publisher import Publisher
 from jackd_router.runtime.reconciler import Reconciler
+from jackd_router.runtime.run_memory import RunMemory
 from jackd_router.runtime.state import ServerState
 from jackd_router.service.journal import Event
 
@@ -35,6 +35,7 @@ class ServerEvents:
         self,
         mirror: Mirror,
         reconciler: Reconciler,
+        memory: RunMemory,
         buses: Buses,
         publisher: Publisher,
         on_server_changed: Callable[[ServerState, ServerState], None],
@@ -43,6 +44,7 @@ class ServerEvents:
     ) -> None:
         """Take the parts, and what to call when the server's state or our name there is another one."""
         self._mirror, self._reconciler, self._buses, self._publisher = mirror, reconciler, buses, publisher
+        self._memory = memory
         self._on_server_changed, self._on_client_name = on_server_changed, on_client_name
         self._on_bus_trouble = on_bus_trouble
         self._loop = asyncio.get_running_loop()
@@ -79,7 +81,7 @@ class ServerEvents:
         self._mirror.fold(host.take_events())
         changes = self._mirror.finish_load()
         self._reconciler.take(changes)
-        self._reconciler.begin_generation(host)
+        self._reconciler.begin_generation(host, self._memory.begin(self.keeper.server_run))
         self._publisher.graph(changes)
         self._changed_at = self._verified_at = self._loop.time()
         self._buses.set_sample_rate(state.sample_rate_hz)
@@ -204,13 +206,9 @@ class ServerEvents:
         """Empty the graph and forget what was valid for this server only; rules, profiles and gains stay."""
         level = logging.INFO if reason == LEFT else logging.WARNING
         log.log(level, "The JACK server is gone: %s", reason, extra={"MESSAGE_ID": Event.SERVER_WENT, "REASON": reason})
-        for source, destination in self._reconciler.end_generation():
-            log.warning(
-                "The hold on %s -> %s was lost with the server: the rules decide again",
-                shown(source),
-                shown(destination),
-                extra={"JACK_SOURCE": shown(source), "JACK_DESTINATION": shown(destination), "MESSAGE_ID": Event.HELD},
-            )
+        self._reconciler.end_generation()
+        if reason != LEFT and not self.keeper.server_run:
+            self._memory.server_went()  # else it runs on: what is known of it is still true when we come back
         self._buses.end_generation()
         self._note_plan("")
         self._planned(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,15 @@ def test_natural_order_is_a_total_order(a: str, b: str, c: str) -> None:
 @given(st.integers(0, 10**30), st.integers(0, 10**30))
 def test_natural_order_is_that_of_the_numbers(a: int, b: int) -> None:
     assert (natural_key(f"in_{a}") < natural_key(f"in_{b}")) == (a < b)
+
+
+@given(_names, _names)
+def test_natural_order_is_that_of_texts_and_numbers_in_turn(a: str, b: str) -> None:
+    def turns(name: str) -> list[str | int]:
+        return [int(turn) if turn.isdigit() else turn for turn in re.split("([0-9]+)", name)]
+
+    if turns(a) != turns(b):
+        assert (natural_key(a) < natural_key(b)) == (turns(a) < turns(b))
 
 
 def test_very_long_numbers_are_no_trouble() -> None:
@@ -94,10 +104,10 @@ def test_the_nearest_name_is_found_and_a_far_one_is_not() -> None:
         ("monitor_SL", "SL"),
         ("in_m", "MONO"),
         ("capture_AUX07", "AUX7"),
-        ("capture_AUX0", "AUX"),
-        ("out_1", None),
+        ("capture_AUX0", "AUX0"),
+        ("out_1", "1"),
         ("foil", None),
-        ("left_1", None),
+        ("left_1", "1"),
         ("", None),
     ],
 )

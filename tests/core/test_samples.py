@@ -9,6 +9,7 @@ import pytest
 
 from jackd_router.core.effective import effective_toml
 from jackd_router.core.matcher import Verdict
+from jackd_router.core.vocabulary import KNOWN
 from jackd_router.runtime.config_files import load_config
 from tests.core.building import config, connection, destination, matcher, source, without_origins
 
@@ -65,9 +66,24 @@ def test_the_sample_brings_a_synth_to_the_speakers_and_no_browser_to_a_recorder(
 def test_the_click_of_the_stage_never_reaches_the_audience() -> None:
     told = matcher(
         load_config(FOLDER / "examples" / "live.toml"),
-        [source("klick:out"), destination("stage:foh_in_L"), destination("stage:drummer_in_2"), destination("system:playback_1")],
+        [
+            source("klick:out"),
+            *map(destination, ("stage:foh_in_L", "stage:drummer_in_2", "system:playback_1", "ardour:Master/audio_in 1")),
+        ],
         client_name="stage",
     )
     assert told.decide(connection("klick:out -> stage:foh_in_L")).verdict is Verdict.FORBIDDEN
     assert told.decide(connection("klick:out -> system:playback_1")).verdict is Verdict.FORBIDDEN
     assert set(told.wanted()) == {connection("klick:out -> stage:drummer_in_2")}
+
+
+def test_the_sample_and_the_examples_teach_every_key() -> None:
+    texts = "".join(file.read_text() for file in (SAMPLE, *EXAMPLES))
+    for kind, keys in KNOWN.items():
+        missing = [key for key in keys if not re.search(rf"\b{key}\b *=|\[{key}\]|\.{key}\b", texts)]
+        assert missing == (["alias", "terminal"] if kind == "selector" else []), kind
+
+
+def test_what_the_readme_shows_works() -> None:
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", (FOLDER.parent / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert config(example).warnings == ()

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jackd_router.core.clues import ways
 from jackd_router.core.graph import Port, PortFlags, PortName, PortType
 from jackd_router.core.patterns import Form, Pattern
-from jackd_router.core.selector_index import PortIndex, SelectorIndex, ways
+from jackd_router.core.selector_index import PortIndex, SelectorIndex
 from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selectors, match
 from tests.core.building import config, source
 
@@ -165,7 +166,7 @@ def test_what_has_other_names_is_not_compared() -> None:
 
 def test_ports_with_other_names_are_not_compared() -> None:
     index = PortIndex()
-    for number in range(100):
+    for number in range(1000):
         port = source(f"synth {number}:out")
         index.add(port.name, port)
     for text in ("'*ynth 17'", "'/.*h 17:(.*)/'", "'synth 17:*'", "{ exact = 'synth 17:out' }"):

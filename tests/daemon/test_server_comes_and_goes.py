@@ -31,7 +31,8 @@ def studio_config() -> str:
         f'to = {{ bus = "{"ab"[n > 10]}", channel = "{(n - 1) % 10 + 1}" }}\n'
         for n in range(1, CHANNELS + 1)
     )
-    speakers = '[[rule]]\nname = "speakers"\nfrom = ["router:a_out_*", "router:b_out_*"]\nto = "system:playback_*"\nallow_feedback = true\n'
+    speakers = '[[rule]]\nname = "speakers"\nfrom = ["router:a_out_*", "router:b_out_*"]\nto = "system:playback_*"\n'
+    speakers += "allow_feedback = true\n"
     return buses + rules + speakers
 
 

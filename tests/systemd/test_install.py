@@ -72,6 +72,7 @@ def test_everything_is_in_its_place(installed: str, home: Path) -> None:
         ".local/bin/jackd-router",
         ".local/share/dbus-1/services/io.github.jackd_router.Router1.service",
         ".local/share/man/man1/jackd-router.1",
+        ".local/share/man/man5/jackd-router.toml.5",
     }
     assert (home / ".local/state/jackd-router").is_dir()
 

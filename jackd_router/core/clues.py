@@ -1,0 +1,141 @@
+"""Clues: what every port that a selector matches has, and that is easily looked for.
+
+They are texts that stand in one part of a name. The parts are the client, as `NUL client:`, and the short name, as
+`:short name NUL`; so a text may tell where a part begins or ends, or all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import chain
+from operator import add
+from typing import NamedTuple
+
+from jackd_router.core.graph import Port
+from jackd_router.core.required import Runs, fold
+from jackd_router.core.selectors import BusSelector, Selector, flow
+
+Texts = tuple[str, ...]
+
+
+class Clue(NamedTuple):
+    """Texts of which a part of the name has all, and a guess of how many ports that are, compared with other clues."""
+
+    texts: Texts
+    reach: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of a part."""
+        return len(self.texts) == 1 and is_whole(self.texts[0])
+
+    @property
+    def is_property(self) -> bool:
+        """Whether it is no part of a name."""
+        return self.texts[0].startswith("\1")
+
+
+Way = list[list[Clue]]
+"""A way to find a selector: alternatives, of each of which all clues are true. One clue of each is enough to look for."""
+
+_CLIENT, _IN_CLIENT, _IN_SHORT_NAME, _SHORT_NAME, _PROPERTY = 1, 1, 16, 1000, 10**6  # a whole short name serves beside others
+_VAGUE = 4
+"""How much farther a text of one or two letters reaches."""
+ANYTHING = Clue(("\1",), _PROPERTY)
+
+
+def ways(selector: Selector) -> list[Way]:
+    """Give all ways to find a selector; none where any port may match."""
+    if isinstance(selector, BusSelector):
+        return [[[_clue((f"\0{selector.client}:",), _CLIENT), *_of_bus(selector)]]]
+    given = (
+        (selector.client, "\0", ":", _of_client),
+        (selector.port, ":", "\0", _of_short_name),
+        (selector.name, "\0", "\0", _of_name),
+        (selector.alias, "\0", "\0", _of_name),
+    )
+    found = [
+        [[clue for clue in clues_of(runs) if clue.texts] for runs in pattern.required(before, after)]
+        for pattern, before, after, clues_of in given
+        if pattern is not None
+    ]
+    properties = _properties(selector.type, selector.physical, selector.terminal)
+    return [way for way in found if all(way)] + [[[Clue((text,), _PROPERTY)]] for text in properties]
+
+
+def _of_bus(selector: BusSelector) -> Iterable[Clue]:
+    if selector.references:
+        return ()
+    end = () if selector.channel is None else (f"_{selector.channel}\0",)
+    return (_clue((f":{selector.bus}_", *end), _IN_SHORT_NAME),)
+
+
+def _of_client(runs: Runs) -> Iterable[Clue]:
+    return (_clue(runs, _IN_CLIENT),)
+
+
+def _of_short_name(runs: Runs) -> Iterable[Clue]:
+    return (_clue(runs, _IN_SHORT_NAME, may_be_whole=len(runs) == 1),)
+
+
+def _of_name(runs: Runs) -> Iterator[Clue]:
+    """Give clues for a name as a whole: what follows some colon stands in the short name, what is before may do so."""
+    for at, run in enumerate(runs):
+        before, colon, after = run.partition(":")
+        yield _clue((before + colon,), _IN_CLIENT)
+        if colon:
+            yield _clue((colon + after, *runs[at + 1 :]), _IN_SHORT_NAME, may_be_whole=len(runs) == 1)
+            return
+
+
+@lru_cache(maxsize=4096)
+def _clue(runs: Runs, reach: int, *, may_be_whole: bool = True) -> Clue:
+    # Kept: the keys of a rule differ in one pattern, and a reload has most of its selectors from the one before.
+    texts = []
+    letters = 0
+    for text in map(fold, runs):
+        whole = is_whole(text)
+        if whole and not may_be_whole and text[0] == ":":
+            # With another colon than the one before the short name, maybe.
+            text, whole = text[1:], False
+        if whole:
+            return Clue((text,), _CLIENT if text[0] == "\0" else _SHORT_NAME)
+        length = len(text.strip("\0:"))
+        if length:
+            texts.append(text)
+            letters = max(letters, length)
+    return Clue(tuple(texts), reach if letters > 2 else reach * _VAGUE)
+
+
+def is_whole(text: str) -> bool:
+    """Whether the text is all of a part."""
+    return text[:1] + text[-1:] in ("\0:", ":\0")
+
+
+def parts_of(port: Port) -> set[str]:
+    """Give the parts of every name that the port can be found by."""
+    parts = set()
+    for name in (port.name, *port.aliases):
+        client, colon, short_name = fold(name).partition(":")
+        parts.add(f"\0{client}:")
+        parts.add(f":{short_name}\0")
+        if not colon:  # an alias may be so
+            parts.add(f"\0{client}\0")
+    return parts
+
+
+def _properties(*values: object) -> Iterator[str]:
+    """Give the texts for properties, in a fixed order; None where a selector does not ask."""
+    return (f"\1{at}{value}" for at, value in enumerate(values) if value is not None)
+
+
+def properties_of(port: Port) -> set[str]:
+    """Give the texts for what the port is."""
+    given = (_properties(kind, port.is_physical, port.is_terminal) for kind in (port.type, flow(port.type)))
+    return {*ANYTHING.texts, *chain.from_iterable(given)}
+
+
+def pairs_in(text: str) -> dict[str, None]:
+    """Give every two letters that stand together in the text, in order; of one letter, that."""
+    return dict.fromkeys(map(add, text, text[1:])) or {text: None}
