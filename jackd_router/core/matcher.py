@@ -61,6 +61,7 @@ class Cell(NamedTuple):
 
 
 _Chosen = dict[Connection, Choice]
+_Sharers = dict[Cell, Choice]
 
 
 class Matcher:
@@ -83,6 +84,8 @@ class Matcher:
         self._chains: dict[Part, Chain] = {}
         self._cells: dict[Cell, _Chosen] = {}
         self._cells_of: dict[Part, dict[tuple[Place, str], set[Cell]]] = {}
+        self._sharers: dict[tuple[Connection, int], _Sharers] = {}
+        """Of rules with `via`: which cells choose the pair, and as what."""
         self._stale: dict[Part, set[tuple[Place, str]]] = {}
         self._active: list[bool] = [False] * len(self.rules)
         self._cv_is_named = False
@@ -500,6 +503,8 @@ class Matcher:
         for connection in pairs:
             if self.rules[rank].follows:
                 self._follows.remove(Partner(rank, *connection))
+            elif self.rules[rank].via:
+                self._choose_shared(connection, cell, None)
             else:
                 self.choices.drop(connection, rank)
 
@@ -508,8 +513,25 @@ class Matcher:
         for connection, choice in self._cells.get(cell, {}).items():
             if self.rules[rank].follows:
                 self._follows.add(Partner(rank, *connection))
+            elif self.rules[rank].via:
+                self._choose_shared(connection, cell, choice)
             else:
                 self.choices.choose(connection, rank, choice)
+
+    def _choose_shared(self, connection: Connection, cell: Cell, choice: Choice | None) -> None:
+        """Note what a cell chooses; others may choose the pair too: a client of `via` is there for the sources of each key."""
+        rank = cell.part.rank
+        sharers = self._sharers.setdefault((connection, rank), {})
+        if choice is None:
+            sharers.pop(cell, None)
+        else:
+            sharers[cell] = choice
+        if sharers:
+            # Made rather than waited for, and wanted rather than decided against.
+            self.choices.choose(connection, rank, min(sharers.values()))
+        else:
+            del self._sharers[connection, rank]
+            self.choices.drop(connection, rank)
 
     # ---- looking up
 
