@@ -150,6 +150,10 @@ class Matcher:
         """Note that `when` of a rule may hold now, or not any more (called by the membership)."""
         self._refresh(rank)
 
+    def port_moved(self, name: PortName) -> None:
+        """Note that a port is another one to selectors with `nth` (called by the membership)."""
+        self.choices.touch({*self.choices.at(name), *self._graph.connections_of(name)})
+
     def _is_active(self, rank: int) -> bool:
         return self._enabled[rank] and self.is_in_profile(self.rules[rank]) and self.membership.holds(rank)
 
@@ -163,7 +167,8 @@ class Matcher:
                 self._stale.setdefault(part, set())
         else:
             self.settle()
-            self.choices.touch([connection for connection in self.choices if self._covers(rank, connection)])
+            pairs = {*self.choices, *self._graph.connections}
+            self.choices.touch([connection for connection in pairs if self._covers(rank, connection)])
 
     def _look_for_cv(self) -> None:
         """Let CV be a type of its own while a rule that is switched on, in this profile, names it."""
@@ -218,8 +223,8 @@ class Matcher:
     def take_changed(self) -> set[Connection]:
         """Give the pairs that are or were chosen by a connect rule and may be decided otherwise since the last call.
 
-        A pair that no rule has chosen is not among them, even when a rule forbids it now: look at what is connected too
-        when a rule was switched or the aliases of a port have changed.
+        Of what is connected and no rule has chosen, what another port has changed is among them (by `when` or `nth`). Look at
+        what is connected too when a rule was switched or the aliases of a port have changed.
         """
         self.settle()
         return self.choices.take_changed()
