@@ -12,28 +12,38 @@ from jackd_router.core.choices import Choice, Choices
 from jackd_router.core.config import Rule
 from jackd_router.core.graph import Connection, PortName
 
-_FOLLOWED = Choice()
-
 
 class Partner(NamedTuple):
-    """A followed port, and one that shall get whatever the followed one gets, by a rule (its rank)."""
+    """A followed port, and one that shall get whatever the followed one gets, by a rule (its rank).
+
+    `is_bypassed`: one that shall not, as the way leads through a client of `via`.
+    """
 
     rank: int
     followed: PortName
     partner: PortName
+    is_bypassed: bool = False
+
+
+class _Made(NamedTuple):
+    """What a partner and a connection make."""
+
+    connection: Connection
+    rank: int
+    is_bypassed: bool
 
 
 class Follows:
     """The partners, and the pairs that they and the present connections make."""
 
-    def __init__(self, rules: Mapping[int, Rule], choices: Choices) -> None:
-        """Take the rules that follow, by rank, and where what they choose is noted."""
-        self._rules, self._choices = rules, choices
+    def __init__(self, rules: Mapping[int, Rule], choices: Choices, is_outside: Callable[[Partner, PortName], bool]) -> None:
+        """Take the rules that follow, by rank, where what they choose is noted, and who is no source for a partner."""
+        self._rules, self._choices, self._is_outside = rules, choices, is_outside
         self._partners: set[Partner] = set()
         self._by_followed: dict[PortName, set[Partner]] = {}
         self._left_out: frozenset[Partner] = frozenset()
-        self._made: dict[PortName, set[tuple[Connection, int]]] = {}
-        self._reasons: dict[tuple[Connection, int], set[PortName]] = {}
+        self._made: dict[PortName, set[_Made]] = {}
+        self._reasons: dict[_Made, set[PortName]] = {}
         self._stale: set[PortName] = set()
         self._changed = False
 
@@ -80,7 +90,7 @@ class Follows:
         before = self._by_followed
         self._by_followed, left_out = {}, set()
         for partner in sorted(self._partners):
-            if self._leads(partner.partner, partner.followed):
+            if not partner.is_bypassed and self._leads(partner.partner, partner.followed):
                 left_out.add(partner)
             else:
                 self._by_followed.setdefault(partner.followed, set()).add(partner)
@@ -95,7 +105,7 @@ class Follows:
             now = waiting.pop()
             if now == target:
                 return True
-            further = {partner.partner for partner in self._by_followed.get(now, ())} - seen
+            further = {partner.partner for partner in self._by_followed.get(now, ()) if not partner.is_bypassed} - seen
             seen |= further
             waiting += further
         return False
@@ -103,10 +113,10 @@ class Follows:
     def _make(self, followed: PortName, connections: Iterable[Connection]) -> None:
         sources = [connection.source for connection in connections if connection.destination == followed]
         made = {
-            (Connection(source, partner.partner), partner.rank)
+            _Made(Connection(source, partner.partner), partner.rank, partner.is_bypassed)
             for partner in self._by_followed.get(followed, ())
             for source in sources
-            if self._rules[partner.rank].same_client or not _same_client(source, partner.partner)
+            if not self._is_left_out(source, partner)
         }
         before = self._made.pop(followed, set())
         if made:
@@ -116,18 +126,23 @@ class Follows:
             reasons.discard(followed)
             if not reasons:
                 del self._reasons[each]
-                self._choices.drop(*each)
+                self._choices.drop(each.connection, each.rank)
         for each in made - before:
             self._reasons.setdefault(each, set()).add(followed)
-            self._choices.choose(*each, _FOLLOWED)
+            self._choices.choose(each.connection, each.rank, Choice(is_bypassed=each.is_bypassed))
+
+    def _is_left_out(self, source: PortName, partner: Partner) -> bool:
+        if _same_client(source, partner.partner) and not self._rules[partner.rank].same_client:
+            return True
+        return self._is_outside(partner, source)
 
     def reasons(self, connection: Connection, rank: int) -> frozenset[PortName]:
         """Give the followed ports because of which a rule chooses the pair."""
-        return frozenset(self._reasons.get((connection, rank), ()))
+        return frozenset(self._reasons.get(_Made(connection, rank, False), ()))
 
     def chosen_by(self, rank: int) -> frozenset[Connection]:
-        """Give the pairs that a rule chooses."""
-        return frozenset(connection for connection, other in self._reasons if other == rank)
+        """Give the pairs that a rule chooses because of what it follows."""
+        return frozenset(made.connection for made in self._reasons if made.rank == rank and not made.is_bypassed)
 
 
 def _same_client(one: PortName, other: PortName) -> bool:

@@ -61,6 +61,7 @@ class Cell(NamedTuple):
 
 
 _Chosen = dict[Connection, Choice]
+_Sharers = dict[Cell, Choice]
 
 
 class Matcher:
@@ -79,10 +80,13 @@ class Matcher:
         self._enabled = [rule.enabled for rule in self.rules]
         self.choices = Choices()
         """What rules choose, as far as it is settled; read by explanations only."""
-        self._follows = Follows({rank: rule for rank, rule in enumerate(self.rules) if rule.follows}, self.choices)
+        following = {rank: rule for rank, rule in enumerate(self.rules) if rule.follows}
+        self._follows = Follows(following, self.choices, self._is_outside)
         self._chains: dict[Part, Chain] = {}
         self._cells: dict[Cell, _Chosen] = {}
         self._cells_of: dict[Part, dict[tuple[Place, str], set[Cell]]] = {}
+        self._sharers: dict[tuple[Connection, int], _Sharers] = {}
+        """Of rules with `via`: which cells choose the pair, and as what."""
         self._stale: dict[Part, set[tuple[Place, str]]] = {}
         self._active: list[bool] = [False] * len(self.rules)
         self._cv_is_named = False
@@ -147,6 +151,10 @@ class Matcher:
         """Note that `when` of a rule may hold now, or not any more (called by the membership)."""
         self._refresh(rank)
 
+    def port_moved(self, name: PortName) -> None:
+        """Note that a port is another one to selectors with `nth` (called by the membership)."""
+        self.choices.touch({*self.choices.at(name), *self._graph.connections_of(name)})
+
     def _is_active(self, rank: int) -> bool:
         return self._enabled[rank] and self.is_in_profile(self.rules[rank]) and self.membership.holds(rank)
 
@@ -161,7 +169,8 @@ class Matcher:
                 self._stale.setdefault(part, set())
         else:
             self.settle()
-            self.choices.touch([connection for connection in self.choices if self._covers(rank, connection)])
+            pairs = {*self.choices, *self._graph.connections}
+            self.choices.touch([connection for connection in pairs if self._covers(rank, connection)])
 
     def _find_deniers(self) -> frozenset[int]:
         """Give the active rules that forbid or leave alone."""
@@ -226,8 +235,8 @@ class Matcher:
     def take_changed(self) -> set[Connection]:
         """Give the pairs that are or were chosen by a connect rule and may be decided otherwise since the last call.
 
-        A pair that no rule has chosen is not among them, even when a rule forbids it now: look at what is connected too
-        when a rule was switched or the aliases of a port have changed.
+        Of what is connected and no rule has chosen, what another port has changed is among them (by `when` or `nth`). Look at
+        what is connected too when a rule was switched or the aliases of a port have changed.
         """
         self.settle()
         return self.choices.take_changed()
@@ -301,10 +310,10 @@ class Matcher:
         """Give the pairs that a rule chooses to connect, whoever decides them."""
         self.settle()
         rank = self._rank(rule_name)
-        if self.rules[rank].follows:
-            return self._follows.chosen_by(rank)
         cells = (cell for part in self.membership.parts[rank].values() for cell in self._all_cells_of(part))
-        return frozenset(pair for cell in cells for pair, choice in self._cells[cell].items() if not choice.is_bypassed)
+        chosen = (self._cells[cell].items() for cell in cells if not self._is_followed(cell))
+        paired = frozenset(pair for pairs in chosen for pair, choice in pairs if not choice.is_bypassed)
+        return paired | self._follows.chosen_by(rank)
 
     def finds_partners(self, rule_name: str) -> bool:
         """Tell whether a rule pairs anything now, be it that nothing feeds what it follows."""
@@ -433,6 +442,8 @@ class Matcher:
         else:
             self._chains[part] = chain
         if everything:
+            if rule.follows:
+                self._follows.look_again()
             cells = self._all_cells_of(part)
             for hop in chain.hops:
                 cells |= _cells(part, hop, chain.clients(part, hop.source), chain.clients(part, hop.destination))
@@ -470,7 +481,9 @@ class Matcher:
         rule = self.rules[part.rank]
         sources = chain.ports(part, cell.source, cell.source_client)
         destinations = chain.ports(part, cell.destination, cell.destination_client)
-        if cell.source_client == cell.destination_client and not (rule.same_client or rule.follows):
+        if cell.source_client == cell.destination_client and not (
+            rule.same_client or self._is_followed(cell) or self._is_link(cell)
+        ):
             sources, destinations = self._of_devices(part, sources), self._of_devices(part, destinations)
         return pair(sources, destinations, rule.pair) if sources and destinations else {}
 
@@ -509,21 +522,58 @@ class Matcher:
             if not index:
                 del self._cells_of[cell.part]
 
+    def _is_followed(self, cell: Cell) -> bool:
+        """Tell whether the sources of the cell are not connected themselves, but followed."""
+        return self.rules[cell.part.rank].follows and cell.source.role is Role.SOURCE
+
+    def _is_link(self, cell: Cell) -> bool:
+        """Tell whether the cell joins one of our buses to another that is a member of `via`: one client, and meant so."""
+        return cell.source_client == self._client_name and (
+            cell.source.role is Role.VIA_OUT or cell.destination.role is Role.VIA_IN
+        )
+
+    def _is_outside(self, partner: Partner, source: PortName) -> bool:
+        """Tell whether what feeds a followed port is a client of `via` itself."""
+        spots = self.membership.members[partner.followed].spots
+        parts = (part for asker, part in spots.items() if asker.rank == partner.rank and part is not None)
+        return any({source, source.partition(":")[0]} & self.chain(part).outside for part in parts)
+
     def _drop(self, cell: Cell, pairs: Iterable[Connection]) -> None:
         rank = cell.part.rank
         for connection in pairs:
-            if self.rules[rank].follows:
-                self._follows.remove(Partner(rank, *connection))
+            if self._is_followed(cell):
+                for is_bypassed in (False, True):
+                    self._follows.remove(Partner(rank, *connection, is_bypassed))
+            elif self.rules[rank].via:
+                self._choose_shared(connection, cell, None)
             else:
                 self.choices.drop(connection, rank)
 
     def _choose(self, cell: Cell) -> None:
         rank = cell.part.rank
         for connection, choice in self._cells.get(cell, {}).items():
-            if self.rules[rank].follows:
-                self._follows.add(Partner(rank, *connection))
+            if self._is_followed(cell):
+                self._follows.remove(Partner(rank, *connection, not choice.is_bypassed))
+                self._follows.add(Partner(rank, *connection, choice.is_bypassed))
+            elif self.rules[rank].via:
+                self._choose_shared(connection, cell, choice)
             else:
                 self.choices.choose(connection, rank, choice)
+
+    def _choose_shared(self, connection: Connection, cell: Cell, choice: Choice | None) -> None:
+        """Note what a cell chooses; others may choose the pair too: a client of `via` is there for the sources of each key."""
+        rank = cell.part.rank
+        sharers = self._sharers.setdefault((connection, rank), {})
+        if choice is None:
+            sharers.pop(cell, None)
+        else:
+            sharers[cell] = choice
+        if sharers:
+            # Made rather than waited for, and wanted rather than decided against.
+            self.choices.choose(connection, rank, min(sharers.values()))
+        else:
+            del self._sharers[connection, rank]
+            self.choices.drop(connection, rank)
 
     # ---- looking up
 

@@ -103,6 +103,9 @@ class Listener(Protocol):
     def condition_changed(self, rank: int) -> None:
         """Note that an entry of the rule's `when` has its first match, or none any more."""
 
+    def port_moved(self, name: PortName) -> None:
+        """Note that a port has another position than before, and perhaps belongs to other rules."""
+
 
 class _Nobody:
     """The listener of a membership that is out of use."""
@@ -111,6 +114,9 @@ class _Nobody:
         """Nobody is told."""
 
     def condition_changed(self, rank: int) -> None:
+        """Nobody is told."""
+
+    def port_moved(self, name: PortName) -> None:
         """Nobody is told."""
 
 
@@ -272,6 +278,7 @@ class Membership:
         """Match ports again that are other ones to selectors than before."""
         for name in names:
             member = self.members[name]
+            self._listener.port_moved(name)
             self._leave_all(member)
             self._join_all(member, parts_of(member.seen))
 

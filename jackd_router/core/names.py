@@ -22,15 +22,15 @@ _ESCAPE = re.compile(rb"\\(\\|x([0-9A-Fa-f]{2}))?")
 
 @lru_cache(maxsize=8192)
 def natural_key(name: str) -> NaturalKey:
-    """Give the key that sorts `in_2` before `in_10`; no two names have the same."""
-    return _DIGITS.sub(_number, name), name
+    """Give the key that sorts `in_2` before `in_10`, and client `keys` before `keys-01`; no two names have the same."""
+    return _DIGITS.sub(_number, name.replace(":", "\0\0", 1)), name
 
 
 def _number(digits: re.Match[str]) -> str:
     # Compared by length, then as text: int() of a very long run of digits is slow, and refused by Python. A name has no
-    # NUL: what ends at a number comes before what has any letter there.
+    # NUL: what ends at a number comes before what has any letter there, and the name of a client ends before either.
     number = digits[0].lstrip("0")
-    return f"\0{chr(min(len(number), sys.maxunicode))}{number}"
+    return f"\0{chr(min(len(number) + 1, sys.maxunicode))}{number}"
 
 
 def glob_segments(pieces: Iterable[tuple[str, bool]]) -> list[list[str]]:

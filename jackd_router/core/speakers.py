@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,13 +31,18 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A rule, and its standing to a pair. `instead`: what it pairs the two ports with; `ports`: whose doing it is."""
+    """A rule, and its standing to a pair.
+
+    `instead`: what it pairs the two ports with; `ports`: which it follows to come to the pair, or, where `is_bypassed`,
+    through which it leads the sound in its place.
+    """
 
     rule: Rule
     standing: Standing
     instead: tuple[Connection, ...] = ()
     ports: tuple[PortName, ...] = ()
     conditions: tuple[Place, ...] = ()
+    is_bypassed: bool = False
 
 
 def speakers(matcher: Matcher, connection: Connection) -> tuple[Speaker, ...]:
@@ -63,7 +67,7 @@ def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Me
     if (inactive := inactive_rule(matcher, rule)) is not None:
         return inactive
     if rule.action is not Action.CONNECT or rank in matcher.choices.of(connection):
-        return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(_by_way_of(matcher, rank, connection, ends))))
+        return _speaks(matcher, rank, connection, ends)
     if _same_client(connection) and not rule.same_client and not all(map(_is_of_device, ends)):
         return Speaker(rule, Standing.SAME_CLIENT)
     if rule.follows:
@@ -83,22 +87,21 @@ def inactive_rule(matcher: Matcher, rule: Rule) -> Speaker | None:
     return None
 
 
-def _by_way_of(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Iterable[PortName]:
-    """Give the ports through which the rule leads the sound, or that it follows."""
-    if matcher.rules[rank].follows:
-        return matcher.followed(connection, rank)
-    choice = matcher.choices.of(connection).get(rank)
+def _speaks(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
+    rule, choice = matcher.rules[rank], matcher.choices.of(connection).get(rank)
     if choice is None or not choice.is_bypassed:
-        return ()
-    chains = ((part, matcher.chain(part)) for part in _parts(rank, ends[0]))
-    return {
+        return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(matcher.followed(connection, rank))))
+    # What feeds a followed port is no port of the rule: then the destination knows the way.
+    parts = _parts(rank, ends[0]) or _parts(rank, ends[1])
+    members = {
         name
-        for part, chain in chains
-        for hop in chain.hops
+        for part in parts
+        for hop in matcher.chain(part).hops
         if hop.destination.role is Role.VIA_IN
         for names in part.places.get(hop.destination, {}).values()
         for name in names
     }
+    return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(members)), is_bypassed=True)
 
 
 def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:

@@ -94,10 +94,10 @@ def path_text(feedback: Feedback) -> str:
 def says(speaker: Speaker, decision: Decision | None = None) -> str:
     """Give what a rule says of a pair of which it speaks."""
     match speaker.rule.action:
-        case Action.CONNECT if speaker.rule.follows:
-            return f"it follows {', '.join(map(shown, speaker.ports))}, which the source feeds"
-        case Action.CONNECT if speaker.ports:
+        case Action.CONNECT if speaker.is_bypassed:
             return f"it leads the sound through {_clients_of(speaker.ports)} instead"
+        case Action.CONNECT if speaker.ports:
+            return f"it follows {', '.join(map(shown, speaker.ports))}, which the source feeds"
         case Action.CONNECT if decision and decision.blocker:
             return f"it wants all its pairs or none, and cannot have {pair_text(decision.blocker)}"
         case Action.CONNECT:

@@ -127,3 +127,15 @@ def test_a_port_event_compares_with_few_of_many_rules() -> None:
     assert len(asked.membership._outputs.may_match(source("client7:out"))) == 1
     assert len(asked.membership._inputs.may_match(destination("dest123:in"))) == 1
     assert not asked.membership._outputs.may_match(source("other:out"))
+
+
+def test_what_two_sources_share_stays_with_the_one_that_is_left() -> None:
+    rules = "[[rule]]\nname = 'r'\nfrom = '/part(.):out/'\nto = ['mixer:main', 'mixer:solo_{1}']\nvia = 'reverb'\n"
+    ports = [source("part1:out"), source("part2:out"), source("reverb:out"), destination("reverb:in"), destination("mixer:main")]
+    asked = matcher(config(rules), ports)
+    shared = connection("reverb:out -> mixer:main")
+    assert set(asked.wanted()) == {shared, *(connection(f"part{number}:out -> reverb:in") for number in (1, 2))}
+    asked.remove_port(PortName("part1:out"))
+    assert set(asked.wanted()) == {shared, connection("part2:out -> reverb:in")}
+    asked.remove_port(PortName("part2:out"))
+    assert asked.wanted() == {}

@@ -79,7 +79,8 @@ def _rules(draw: st.DrawFn, number: int) -> str:
         possible = possible | _KEYS
         if draw(st.integers(0, 5)) == 0:
             lines = [f"name = 'r{number}'", "follow = '*:in_1'", "to = ['*:in_2', 'ab:in_10']"]
-            return _written(draw, lines, {"pair": possible["pair"], "same_client": _FLAGS, "when": possible["when"]})
+            led = st.sampled_from(("'ab:*_10'", "['a:*_L', 'ab:*_10']", "['*:*_R', { port = '*_L' }]"))
+            return _written(draw, lines, {key: possible[key] for key in ("pair", "same_client", "when")} | {"via": led})
         if (sources, destinations) not in _WITH_GROUPS:
             possible = possible | {"from_fallback": _some}
     lines = [f"name = 'r{number}'", f"action = '{action}'", f"from = {sources}", f"to = {destinations}"]
@@ -236,8 +237,9 @@ class Histories(RuleBasedStateMachine):
         assert Answers.of(self.matcher, known) == Answers.of(anew, known)
 
 
+_EXAMPLES = min(60, settings().max_examples)
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestHistories.settings = settings(max_examples=_EXAMPLES, stateful_step_count=30, deadline=None)
 
 
 @given(configs(), st.lists(ports, max_size=10, unique_by=lambda port: port.name), st.randoms(use_true_random=False))
