@@ -36,9 +36,9 @@ class _Made(NamedTuple):
 class Follows:
     """The partners, and the pairs that they and the present connections make."""
 
-    def __init__(self, rules: Mapping[int, Rule], choices: Choices, is_outside: Callable[[Partner, PortName], bool]) -> None:
-        """Take the rules that follow, by rank, where what they choose is noted, and who is no source for a partner."""
-        self._rules, self._choices, self._is_outside = rules, choices, is_outside
+    def __init__(self, rules: Mapping[int, Rule], choices: Choices) -> None:
+        """Take the rules that follow, by rank, and where what they choose is noted."""
+        self._rules, self._choices = rules, choices
         self._partners: set[Partner] = set()
         self._by_followed: dict[PortName, set[Partner]] = {}
         self._left_out: frozenset[Partner] = frozenset()
@@ -76,14 +76,16 @@ class Follows:
         """Note that all connections may be other ones."""
         self._stale.update(self._by_followed)
 
-    def settle(self, connections_of: Callable[[PortName], Iterable[Connection]]) -> None:
-        """Choose what the partners and the connections make now."""
+    def settle(
+        self, connections_of: Callable[[PortName], Iterable[Connection]], is_outside: Callable[[Partner, PortName], bool]
+    ) -> None:
+        """Choose what the partners and the connections make now; `is_outside` tells who is no source for a partner."""
         if self._changed:
             self._changed = False
             self._accept()
         stale, self._stale = self._stale, set()
         for followed in stale:
-            self._make(followed, connections_of(followed))
+            self._make(followed, connections_of(followed), is_outside)
 
     def _accept(self) -> None:
         """Take the partners rule by rule, but for those that close a circle."""
@@ -110,13 +112,15 @@ class Follows:
             waiting += further
         return False
 
-    def _make(self, followed: PortName, connections: Iterable[Connection]) -> None:
+    def _make(
+        self, followed: PortName, connections: Iterable[Connection], is_outside: Callable[[Partner, PortName], bool]
+    ) -> None:
         sources = [connection.source for connection in connections if connection.destination == followed]
         made = {
             _Made(Connection(source, partner.partner), partner.rank, partner.is_bypassed)
             for partner in self._by_followed.get(followed, ())
             for source in sources
-            if not self._is_left_out(source, partner)
+            if not (self._is_of_same_client(source, partner) or is_outside(partner, source))
         }
         before = self._made.pop(followed, set())
         if made:
@@ -131,10 +135,8 @@ class Follows:
             self._reasons.setdefault(each, set()).add(followed)
             self._choices.choose(each.connection, each.rank, Choice(is_bypassed=each.is_bypassed))
 
-    def _is_left_out(self, source: PortName, partner: Partner) -> bool:
-        if _same_client(source, partner.partner) and not self._rules[partner.rank].same_client:
-            return True
-        return self._is_outside(partner, source)
+    def _is_of_same_client(self, source: PortName, partner: Partner) -> bool:
+        return _same_client(source, partner.partner) and not self._rules[partner.rank].same_client
 
     def reasons(self, connection: Connection, rank: int) -> frozenset[PortName]:
         """Give the followed ports because of which a rule chooses the pair."""

@@ -81,7 +81,7 @@ class Matcher:
         self.choices = Choices()
         """What rules choose, as far as it is settled; read by explanations only."""
         following = {rank: rule for rank, rule in enumerate(self.rules) if rule.follows}
-        self._follows = Follows(following, self.choices, self._is_outside)
+        self._follows = Follows(following, self.choices)
         self._chains: dict[Part, Chain] = {}
         self._cells: dict[Cell, _Chosen] = {}
         self._cells_of: dict[Part, dict[tuple[Place, str], set[Cell]]] = {}
@@ -413,7 +413,7 @@ class Matcher:
             for parts in stale.values():
                 self._pair_anew([(part, self._stale.pop(part)) for part in parts if part in self._stale])
                 yield
-        self._follows.settle(self._graph.connections_of)
+        self._follows.settle(self._graph.connections_of, self._is_outside)
 
     def _pair_anew(self, stale: list[tuple[Part, set[tuple[Place, str]]]]) -> None:
         """Pair parts of one rule."""
