@@ -473,8 +473,8 @@ class Reconciler:
         rule = self.matcher.decide(connection).rule
         wait = self.ledger.quarrels[connection].until - now
         log.warning(
-            "Another program keeps undoing what rule %r does to %s -> %s; it has its way for %g s",
-            rule.name if rule else "",
+            "Another program keeps undoing what %s does to %s -> %s; it has its way for %g s",
+            f"rule {rule.name!r}" if rule else "the policy",
             *map(shown, connection),
             wait,
             extra=_fields(connection, Event.CONTESTED, RULE=rule.name if rule else ""),
@@ -509,7 +509,7 @@ class Reconciler:
         request = self.ledger.requests.get(connection)
         if request is None or request.connect != connect or request.answered:
             # One that asked for the opposite is answered all the same; who waits for it is told its own code.
-            request = self._ask(connection, connect, "")
+            request = self._ask(connection, connect, "", by_hand=True)
         future: asyncio.Future[int | None] = self._loop.create_future()
         request.waiting.append(future)
         try:
@@ -520,9 +520,9 @@ class Reconciler:
             raise ServerLost("the JACK server went away")
         return code
 
-    def _ask(self, connection: Connection, connect: bool, rule: str) -> Request:
+    def _ask(self, connection: Connection, connect: bool, rule: str, *, by_hand: bool = False) -> Request:
         assert self._host is not None
-        request = self.ledger.requests[connection] = Request(connect, rule, self._loop.time())
+        request = self.ledger.requests[connection] = Request(connect, rule, self._loop.time(), by_hand)
         operation = protocol.CONNECT if connect else protocol.DISCONNECT
         names = (end.encode("utf-8", "surrogateescape") for end in connection)
         self._host.submit(lambda answer: self._answered(connection, request, answer), operation, *names)
@@ -558,13 +558,14 @@ class Reconciler:
     def _note_done(self, connection: Connection, request: Request) -> None:
         if not request.connect:
             self._disown(connection)
-            if request.rule:
+            if not request.by_hand:
                 self.ledger.quarrels.setdefault(connection, Quarrel())  # to notice who makes it again
+        why = f"for rule {request.rule!r}" if request.rule else "on request" if request.by_hand else "as no rule wants it"
         log.info(
             "%s %s -> %s %s",
             "Connected" if request.connect else "Disconnected",
             *map(shown, connection),
-            f"for rule {request.rule!r}" if request.rule else "on request",
+            why,
             extra=_fields(connection, Event.CONNECTED if request.connect else Event.DISCONNECTED, RULE=request.rule),
         )
         if request.rule:

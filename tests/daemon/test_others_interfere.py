@@ -21,6 +21,7 @@ from = "synth:*"
 to = "desk:*"
 """
 ENFORCE = WANT + 'manual = "enforce"\n'
+REMOVE = '[policy]\nunmatched = "remove"\n'
 FORBID = WANT.replace("synth to desk", "never") + 'action = "forbid"\n'
 HOLD = {"hold": variant("b", True)}
 LEFT, RIGHT = ("synth:left", "desk:left"), ("synth:right", "desk:right")
@@ -144,11 +145,13 @@ def test_what_no_rule_speaks_of_stays(desk: JackClient, start_router: StartRoute
     assert desk.connections() == {LEFT, RIGHT, CROSSED}
 
 
-@pytest.mark.parametrize("wants_it", [False, True], ids=["undoes", "makes"])
+@pytest.mark.parametrize(
+    ("config", "wants_it"), [(ENFORCE, False), (FORBID, True), (REMOVE, True)], ids=["undoes", "makes", "makes what nobody wants"]
+)
 def test_a_rival_is_not_fought_in_a_busy_loop(
-    running_server: JackServer, desk: JackClient, start_router: StartRouter, remote: Remote, wants_it: bool
+    running_server: JackServer, desk: JackClient, start_router: StartRouter, remote: Remote, config: str, wants_it: bool
 ) -> None:
-    router = start_router(FORBID if wants_it else ENFORCE)
+    router = start_router(config)
     eventually(remote.connected)
     with Rival(running_server.name, LEFT, wants_it=wants_it) as rival:
         eventually(lambda: remote.read("Rules.Contested") == [[*LEFT]])
