@@ -122,6 +122,10 @@ class Matcher:
         """Note that a connection of the graph came or went: there may be rules that follow it."""
         self._follows.fed(connection.destination)
 
+    def all_connections_changed(self) -> None:
+        """Note that connections came and went without being told of one by one."""
+        self._follows.look_again()
+
     def set_rule_enabled(self, name: str, enabled: bool) -> None:
         """Switch a rule on or off: one that is off says nothing."""
         rank = self._rank(name)

@@ -121,8 +121,10 @@ class Rules:
             report, planned = await run_in_slices(preview_in_steps(now))
             if basis == self._basis(config):  # else a rule was switched meanwhile, or the server gave us another name
                 run_at_once(self._told_of_ports(matcher, known))
+                matcher.all_connections_changed()  # it was not told of those that came and went since the plan
                 meanwhile = self._graph.connections ^ graph.connections
                 return Prepared(config, matcher, report, planned.concerned | meanwhile)
+            matcher.retire()
 
     def _told_of_ports(self, matcher: Matcher, known: dict[PortName, Port]) -> Generator[None, None, None]:
         """Tell a matcher of all ports that it does not know as they are; `known`: what it was told before."""
