@@ -49,7 +49,7 @@ class FeedbackWatch:
         before = now.passages
         now.passages = self.passages(now.matcher)
         guard = Guard(self._graph, now.passages)
-        for connection in pairs if before is now.passages else now.matcher.wanted():
+        for connection in pairs if before is now.passages else {*pairs, *now.matcher.wanted()}:
             decision = now.matcher.decide(connection) if guard.concerns(connection) else None
             if decision and decision.rule and decision.verdict is Verdict.WANTED:
                 self._unmade[connection] = decision.rule

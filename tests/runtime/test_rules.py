@@ -41,14 +41,14 @@ async def _wanted_when(turn: int, *, fed: bool, folder: Path) -> set[Connection]
     """Prepare rules, while in one turn of the loop the synth is connected, or cut; None where that came too late."""
     now = graph([source("synth:out"), destination("desk:in"), destination("recorder:in")], [] if fed else [FED])
     rules = Rules(now, Reconciler(now, Nobody()), Inhibitors(lambda: None), StateFile(folder))
-    task = asyncio.ensure_future(rules.prepare(config(FOLLOW)))
-    for _ in range(turn):
-        await asyncio.wait({task}, timeout=0)
-    if task.done():
-        return None
-    (now.connect if fed else now.disconnect)(FED)
-    prepared = await task
-    return set(prepared.matcher.wanted())
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(rules.prepare(config(FOLLOW)))
+        for _ in range(turn):
+            await asyncio.wait({task}, timeout=0)
+        if task.done():
+            return None
+        (now.connect if fed else now.disconnect)(FED)
+    return set(task.result().matcher.wanted())
 
 
 @pytest.mark.parametrize("fed", [True, False])
