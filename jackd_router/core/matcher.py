@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from jackd_router.core.chain import NO_CHAIN, Chain, Hop, chain_of
+from jackd_router.core.chain import NO_CHAIN, Chain, Hop, chain_of, outside_of
 from jackd_router.core.choices import Choice, Choices, Group
 from jackd_router.core.config import DEFAULT_PROFILE, Action, Config, Exclusive, Rule
 from jackd_router.core.errors import NoSuchRule
@@ -146,8 +146,9 @@ class Matcher:
         if rule.action is not Action.CONNECT:
             return
         self._stale.setdefault(part, set()).add((place, client))
-        if rule.complete or (rule.from_fallback and place.role is Role.SOURCE):
-            # What is complete, and which entry of `from_fallback` counts, is seen over all parts.
+        is_way = place.role in (Role.VIA_IN, Role.VIA_OUT)
+        if rule.complete or is_way or (rule.from_fallback and place.role is Role.SOURCE):
+            # What is complete, who is a client of `via`, and which entry of `from_fallback` counts, is seen over all parts.
             for other in self.membership.parts[part.rank].values():
                 self._stale.setdefault(other, set()).add((place, client))
 
@@ -414,16 +415,17 @@ class Matcher:
             stale: dict[int, list[Part]] = {}
             for part in self._stale:
                 stale.setdefault(part.rank, []).append(part)
-            for parts in stale.values():
-                self._pair_anew([(part, self._stale.pop(part)) for part in parts if part in self._stale])
+            for rank, parts in stale.items():
+                self._pair_anew(rank, [(part, self._stale.pop(part)) for part in parts if part in self._stale])
                 yield
         self._follows.settle(self._graph.connections_of, self._is_outside)
 
-    def _pair_anew(self, stale: list[tuple[Part, set[tuple[Place, str]]]]) -> None:
+    def _pair_anew(self, rank: int, stale: list[tuple[Part, set[tuple[Place, str]]]]) -> None:
         """Pair parts of one rule."""
         before: dict[Cell, _Chosen] = {}
+        outside = outside_of(self.rules[rank], self.membership.parts[rank].values(), self._client_name)
         for part, touched in stale:
-            for cell, chain in self._cells_to_pair(part, touched).items():
+            for cell, chain in self._cells_to_pair(part, touched, outside).items():
                 before[cell] = self._cells.get(cell, {})
                 self._set_cell(cell, self._paired(cell, chain))
         # What moves from one cell to another is dropped here and chosen there: all drops come first.
@@ -432,13 +434,13 @@ class Matcher:
         for cell in before:
             self._choose(cell)
 
-    def _cells_to_pair(self, part: Part, touched: set[tuple[Place, str]]) -> dict[Cell, Chain]:
+    def _cells_to_pair(self, part: Part, touched: set[tuple[Place, str]], outside: frozenset[str]) -> dict[Cell, Chain]:
         """Give the cells that may be other ones than before: those that there were and those that there are now."""
         rule = self.rules[part.rank]
         parts = self.membership.parts[part.rank]
         is_there = parts.get((part.type, part.key)) is part
         active = is_there and self._active[part.rank]
-        chain = chain_of(rule, part, parts.values(), self._client_name) if active else NO_CHAIN
+        chain = chain_of(rule, part, parts.values(), outside) if active else NO_CHAIN
         self.via_version += bool(rule.via)
         everything = chain != self._chains.get(part, NO_CHAIN)
         if chain is NO_CHAIN:
