@@ -172,9 +172,15 @@ class Situation:
         decision = self.matcher.decide(connection)
         return decide_step(connection, decision, self.circumstances(connection, decision))
 
-    def circumstances(self, connection: Connection, decision: Decision) -> Circumstances:
-        """Give what is so about one pair."""
-        connected, verdict = connection in self.graph.connections, decision.verdict
+    def step_if_connected(self, connection: Connection) -> Step:
+        """Give what would be done about a pair that somebody connects by hand."""
+        decision = self.matcher.decide(connection)
+        return decide_step(connection, decision, self.circumstances(connection, decision, connected=True))
+
+    def circumstances(self, connection: Connection, decision: Decision, *, connected: bool | None = None) -> Circumstances:
+        """Give what is so about one pair, or would be if it were connected, or not."""
+        connected = connection in self.graph.connections if connected is None else connected
+        verdict = decision.verdict
         is_complete = verdict is Verdict.WANTED and decision.rule is not None and decision.rule.complete
         return Circumstances(
             connected=connected,

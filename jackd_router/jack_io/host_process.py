@@ -117,7 +117,8 @@ class HostProcess:
         future: asyncio.Future[Answer | None] = self._loop.create_future()
         self.submit(lambda answer: None if future.done() else future.set_result(answer), operation, *arguments)
         try:
-            answer = await asyncio.wait_for(future, deadline_s)
+            async with asyncio.timeout(deadline_s):
+                answer = await future
         except TimeoutError:
             raise ServerLost(f"the JACK server did not answer within {deadline_s:g} s") from None
         if answer is None:

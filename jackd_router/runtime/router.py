@@ -313,7 +313,8 @@ class Router:
     async def _applied(self) -> None:
         """Wait until everything that was asked for is applied, but not for ever: a server may not answer."""
         try:
-            await asyncio.wait_for(self._reconciler.idle(), _APPLY_S)
+            async with asyncio.timeout(_APPLY_S):
+                await self._reconciler.idle()
         except TimeoutError:
             log.warning("Applying the rules takes longer than %g s; going on in the background", _APPLY_S)
         self._publisher.flush()

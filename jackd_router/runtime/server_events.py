@@ -182,7 +182,8 @@ class ServerEvents:
             self._plan_waiters.append(future)
             self.plan_buses()
             with suppress(TimeoutError):
-                await asyncio.wait_for(future, _PLAN_S)
+                async with asyncio.timeout(_PLAN_S):
+                    await future
 
     xruns_before = 0
     """Xruns of this generation that were there when the count was reset."""

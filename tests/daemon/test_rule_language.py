@@ -72,6 +72,8 @@ def test_sound_goes_through_a_client_of_via_while_it_is_there(
     state, summary, _ = remote.call("Rules.Explain", "ss", "synth:left", "desk:left")
     assert state == "forbidden"
     assert "leads the sound through reverb instead" in summary
+    refused = remote.error("Graph.Connect", "ssa{sv}", "synth:left", "desk:left", NO_OPTIONS)
+    assert 'rule "through" (' in refused.text
     # Who connects them directly by hand is in the way of the rule.
     synth.connect("synth:left", "desk:left")
     eventually(lambda: synth.connections() == through)
@@ -90,7 +92,9 @@ def test_a_recorder_gets_what_the_desk_gets(synth: JackClient, start_client: Sta
     eventually(lambda: synth.connections() == set())
 
 
-def test_a_port_that_a_rule_has_for_itself(synth: JackClient, start_client: StartClient, start_router: StartRouter) -> None:
+def test_a_port_that_a_rule_has_for_itself(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
     start_client("desk", inputs=["left", "right"])
     other = start_client("other", outputs=["out"])
     other.connect("other:out", "desk:left")
@@ -98,6 +102,8 @@ def test_a_port_that_a_rule_has_for_itself(synth: JackClient, start_client: Star
     eventually(lambda: synth.connections() == stereo("synth", "desk"))
     other.connect("other:out", "desk:right")
     eventually(lambda: synth.connections() == stereo("synth", "desk"))
+    refused = remote.error("Graph.Connect", "ssa{sv}", "other:out", "desk:right", NO_OPTIONS)
+    assert 'rule "alone" has a port of it for its own connections (exclusive)' in refused.text
     # Only while the rule has a connection there.
     synth.disconnect("synth:right", "desk:right")
     other.connect("other:out", "desk:right")
