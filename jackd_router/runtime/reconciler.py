@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 QUIET_S = 0.02
 """What would remove a connection, and the rest of a fan-out, waits until nothing has changed for so long."""
 _NEVER_QUIET_S = 0.5
-"""... but not for ever: a graph that never rests still gets its connections removed."""
+"""... but not for ever: in a graph that never rests connections are still removed, and cuts by hand still count."""
 _CALLER_S = 2.0
 """How long somebody who calls us waits for the server."""
 _ECHO_S = 1.0
@@ -408,14 +408,21 @@ class Reconciler:
 
     def _quiet(self) -> None:
         self._timer = None
-        if self._loop.time() - self._changed_at >= QUIET_S:
-            cuts, self._cuts = self._cuts, {}
-            for connection, ends in cuts.items():
-                if registrations(self._graph, connection) == ends and connection not in self._graph.connections:
-                    self._cut_by_hand(connection)
+        for connection, ends in self._take_cuts().items():
+            if registrations(self._graph, connection) == ends and connection not in self._graph.connections:
+                self._cut_by_hand(connection)
         self.look_at(self._later.keys() - self._cuts.keys())
         self._later = {c: since for c, since in self._later.items() if self._still_waits(c)}
         self._arm()
+
+    def _take_cuts(self) -> dict[Connection, tuple[int, int]]:
+        """Give the cuts of which it shows by now whether they were by hand."""
+        now = self._loop.time()
+        is_quiet = now - self._changed_at >= QUIET_S
+        due = {c: ends for c, ends in self._cuts.items() if is_quiet or now - self._later.get(c, now) >= _NEVER_QUIET_S}
+        for connection in due:
+            del self._cuts[connection]
+        return due
 
     def _still_waits(self, connection: Connection) -> bool:
         if connection in self._cuts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from jackd_router.dbus_api.message_bus import variant
@@ -9,7 +11,7 @@ from jackd_router.dbus_api.names import ERROR_PREFIX
 from tests.conftest import StartClient, StartRouter
 from tests.daemon.conftest import OpenRemote
 from tests.daemon.remote import NO_OPTIONS, Remote
-from tests.daemon.rival import Rival
+from tests.daemon.rival import Restless, Rival
 from tests.support.eventually import eventually
 from tests.support.jack_client import JackClient
 from tests.support.jack_server import JackServer
@@ -167,6 +169,23 @@ def test_a_rival_is_not_fought_in_a_busy_loop(
             eventually(lambda: RIGHT in desk.connections())
     eventually(lambda: (LEFT in desk.connections()) is not wants_it, timeout=15)
     eventually(lambda: remote.read("Rules.Contested") == [])
+
+
+@pytest.mark.parametrize("insists", [False, True])
+def test_a_cut_by_hand_counts_in_a_graph_that_never_rests(
+    running_server: JackServer, desk: JackClient, start_router: StartRouter, remote: Remote, insists: bool
+) -> None:
+    start_router(ENFORCE if insists else WANT)
+    eventually(lambda: remote.connections() == {LEFT, RIGHT})
+    pairs = (CROSSED, ("synth:right", "desk:left"), ("system:capture_1", "desk:left"), ("system:capture_2", "desk:right"))
+    with ExitStack() as stack:
+        for number, pair in enumerate(pairs):
+            stack.enter_context(Restless(running_server.name, f"restless_{number}", pair))
+        desk.disconnect(*LEFT)
+        if insists:
+            eventually(lambda: LEFT in desk.connections())
+        else:
+            eventually(lambda: remote.read("Rules.Held") == [[*LEFT]])
 
 
 def test_an_inhibitor_stops_all_automatic_work(
