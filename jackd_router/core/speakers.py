@@ -68,7 +68,7 @@ def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Me
         return inactive
     if rule.action is not Action.CONNECT or rank in matcher.choices.of(connection):
         return _speaks(matcher, rank, connection, ends)
-    if _same_client(connection) and not rule.same_client and not all(map(_is_of_device, ends)):
+    if _same_client(connection) and not rule.same_client and (rule.follows or not all(map(_is_of_device, ends))):
         return Speaker(rule, Standing.SAME_CLIENT)
     if rule.follows:
         return Speaker(rule, Standing.NOT_FOLLOWED)
