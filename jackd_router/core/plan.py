@@ -243,9 +243,9 @@ def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
             if not (deeds and now.matcher.looks_at_connections) and not (cut and now.refused):
                 break
             yield
-    # What was made in one turn may be another rule's in the next: one that follows what was made before it.
+    # What was made in one turn may be another rule's in the next, one that follows what was made before it; or nobody's.
     done = {
-        pair: replace(step, rule=owned[pair], owner=owned[pair]) if step.deed is Deed.CONNECT else step
+        pair: replace(step, rule=owned.get(pair, step.rule), owner=owned.get(pair, "")) if step.deed is Deed.CONNECT else step
         for pair, step in done.items()
     }
     order = {rule.name: rank for rank, rule in enumerate(before.matcher.rules)}
