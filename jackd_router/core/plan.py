@@ -194,9 +194,13 @@ class Situation:
         )
 
     def withheld_by(self, connection: Connection) -> Connection | None:
-        """Give a pair that must be made with this wanted one and is refused or failed."""
+        """Give a pair that must be made with this wanted one and is refused or failed.
+
+        One that failed itself is not withheld by others that did: each of them is tried again in its time.
+        """
+        failed = () if connection in self.failed else self.failed
         together = self.matcher.together(connection)
-        return next((other for other in sorted(together) if other in self.refused or other in self.failed), None)
+        return next((other for other in sorted(together) if other in self.refused or other in failed), None)
 
     def _exclusive(self, connection: Connection) -> str:
         """Give the rule that has one of the ports for itself."""

@@ -208,7 +208,7 @@ class Reconciler:
         failed = [connection for connection in self.ledger.failures if not set(connection).isdisjoint(ports)]
         for connection in failed:
             del self.ledger.failures[connection]
-        self._look_at.update(failed)
+            self._look_at |= {connection, *self.matcher.together(connection)}
 
     def _forget_ports(self, gone: Set[PortName]) -> None:
         # What was cut only because its port went: nothing waits for it when the port comes again.

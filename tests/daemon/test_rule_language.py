@@ -230,3 +230,19 @@ def test_cv_is_kept_from_what_is_meant_for_sound(
     eventually(lambda: modular.connections() == {("modular:sound", "desk:in")})
     remote.call("Rules.SetRuleEnabled", "sba{sv}", "cv", False, NO_OPTIONS)
     eventually(lambda: modular.connections() == both)
+
+
+def test_a_complete_rule_waits_in_peace_for_a_client_that_is_not_active(
+    running_server: JackServer, synth: JackClient, start_router: StartRouter
+) -> None:
+    with JackClient(running_server.name, "desk", inputs=["left", "right"], active=False) as desk:
+        router = start_router(
+            rule("both", from_='"synth:*"', to='"desk:*"', complete="true") + rule("one", from_='"synth:left"', to='"rec:*"')
+        )
+        eventually(lambda: "JACK did not connect synth:left -> desk:left" in router.output())
+        eventually(lambda: "JACK did not connect synth:right -> desk:right" in router.output())
+        with JackClient(running_server.name, "rec", inputs=["in"]):
+            eventually(lambda: synth.connections() == {("synth:left", "rec:in")})
+        assert router.output().count("JACK did not connect") == 2
+        desk.activate()
+        eventually(lambda: synth.connections() == stereo("synth", "desk"))
