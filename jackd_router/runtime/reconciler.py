@@ -95,9 +95,10 @@ class Reconciler:
         refused = self.situation.refused  # not told again where it stays so
         self.situation = self._situation()
         self.situation.refused = refused
-        self.release([c for c in self.ledger.holds if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)])
         # What failed may still be wanted: it is looked at again at once.
         again = {*self.ledger.failures, *self.ledger.quarrels, *self.ledger.holds}
+        # Not looked at before the rest: of what was refused the guard knows only when all is looked at.
+        self._let_go([c for c in self.ledger.holds if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)])
         self.ledger.failures.clear()
         self.ledger.quarrels.clear()
         if before is not matcher:
@@ -466,13 +467,19 @@ class Reconciler:
 
     def release(self, connections: Iterable[Connection]) -> bool:
         """Let the rules decide again about those that are held; tell whether one was."""
+        released = self._let_go(connections)
+        if released:
+            self.look_at(released)
+        return bool(released)
+
+    def _let_go(self, connections: Iterable[Connection]) -> list[Connection]:
+        """End holds, and give the pairs that were held."""
         tables = (self.ledger.held, self.ledger.kept)
         released = [connection for connection in connections if any(table.pop(connection, None) for table in tables)]
         if released:
             self._audience.holds_changed()
             self._audience.ledger_changed()
-            self.look_at(released)
-        return bool(released)
+        return released
 
     def _undone(self, connection: Connection, now: float) -> None:
         if not self.ledger.undo(connection, now):

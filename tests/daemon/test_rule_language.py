@@ -246,3 +246,19 @@ def test_a_complete_rule_waits_in_peace_for_a_client_that_is_not_active(
         assert router.output().count("JACK did not connect") == 2
         desk.activate()
         eventually(lambda: synth.connections() == stereo("synth", "desk"))
+
+
+def test_a_reload_that_ends_a_hold_makes_nothing_that_the_guard_refuses(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    start_client("desk", inputs=["left", "right"])
+    feedback = rule("feedback", from_='"system:capture_1"', to='"system:playback_1"')
+    router = start_router(feedback + rule("out", from_='"synth:*"', to='"desk:*"'))
+    eventually(lambda: remote.connections() == stereo("synth", "desk"))
+    synth.disconnect("synth:left", "desk:left")
+    eventually(lambda: remote.read("Rules.Held") == [["synth:left", "desk:left"]])
+    router.config_path.write_text(feedback + rule("out", from_='"synth:*"', to='"desk:*"', pair='"name"'))
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+    remote.call("Rules.Reapply", "a{sv}", NO_OPTIONS)
+    eventually(lambda: synth.connections() == stereo("synth", "desk"))
+    assert "Connected system:capture_1" not in router.output()
