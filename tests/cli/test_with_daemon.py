@@ -227,6 +227,17 @@ def test_a_reload_with_mistakes_changes_nothing(router: RouterProcess) -> None:
     assert told(router, "connections", "synth:*") == WANTED
 
 
+def test_plan_on_the_saved_graph_is_the_plan_on_the_graph(router: RouterProcess, tmp_path: Path) -> None:
+    other, saved = tmp_path / "other.toml", tmp_path / "graph.json"
+    other.write_text(
+        RULES.replace('"synth:*"', '"synth:*_1"').replace("playback_*", "playback_2") + '[policy]\nunmatched = "remove"\n'
+    )
+    saved.write_text(asked(router, "graph", "--json"))
+    planned = told(router, "plan", str(other))
+    assert planned["connect"] == [{"source": "synth:out_1", "destination": "system:playback_2"}]
+    assert told(router, "plan", str(other), "--graph", str(saved)) == planned
+
+
 def test_plan_of_another_file(router: RouterProcess, tmp_path: Path) -> None:
     file = tmp_path / "other.toml"
     file.write_text('[[rule]]\nname = "lonely"\nfrom = "nobody:*"\nto = "system:*"\n')
