@@ -10,6 +10,7 @@ from jackd_router.cli.exits import CommandFailed, Exit
 from jackd_router.cli.records import MetadataRecord, Pair, PeerRecord, PortRecord, RuleRecord, StepRecord, pairs, records
 from jackd_router.cli.remote import Daemon, options
 from jackd_router.cli.terminal import note, show, show_fields, show_json, show_table, typed
+from jackd_router.core.names import nearest
 
 
 async def status(daemon: Daemon, *, json: bool) -> Exit:
@@ -104,8 +105,18 @@ async def _explain_port(daemon: Daemon, port: str, *, json: bool) -> Exit:
     elif peers:
         show_table(listing.peers_table(peers))
     else:
-        show(f"no rule speaks of {port} and a port that is there now")
+        show(f"no rule speaks of {port} and a port that is there now{await _unless_there(daemon, port)}")
     return Exit.DONE
+
+
+async def _unless_there(daemon: Daemon, port: str) -> str:
+    """Give what to add where there is no port of this name: whoever mistypes it must not take the rules for silent."""
+    _, known, _ = await _graph(daemon)
+    names = [record.name for record in known]
+    if port in names:
+        return ""
+    near = nearest(port, names)
+    return "; it is not there itself" + (f", did you mean {near}?" if near else "")
 
 
 async def _graph(daemon: Daemon) -> tuple[int, list[PortRecord], list[Pair]]:
@@ -122,5 +133,5 @@ async def _pretty_names(daemon: Daemon) -> dict[str, str]:
 async def _exit_of(daemon: Daemon, found: list[PortRecord] | list[Pair]) -> Exit:
     """Tell an empty listing from one that is empty because there is no server."""
     if not found and (state := await daemon.get("Server.State")) != "connected":
-        raise CommandFailed(f"no JACK server (the daemon is {state}); see `jackd-router status`", Exit.NO_SERVER)
+        raise CommandFailed(f"no JACK server ({state}); see `jackd-router status`", Exit.NO_SERVER)
     return Exit.DONE

@@ -146,6 +146,15 @@ def test_explain(router: RouterProcess) -> None:
     assert peers["system:playback_1"] == ("connected", "to speakers")
 
 
+def test_explain_of_a_port_that_is_not_there_says_so(router: RouterProcess) -> None:
+    nothing = "no rule speaks of {} and a port that is there now"
+    assert asked(router, "explain", "synht:out_1") == (
+        f"{nothing.format('synht:out_1')}; it is not there itself, did you mean synth:out_1?\n"
+    )
+    assert asked(router, "explain", "x:y") == f"{nothing.format('x:y')}; it is not there itself\n"
+    assert asked(router, "explain", "system:capture_1") == f"{nothing.format('system:capture_1')}\n"
+
+
 def test_connect_and_disconnect(router: RouterProcess) -> None:
     pair = ("synth:out_1", "system:playback_2")
     assert asked(router, "connect", *pair) == "connected: synth:out_1 -> system:playback_2\n"
