@@ -152,7 +152,7 @@ def status_fields(status: Mapping[str, object]) -> dict[str, str]:
         "JACK": server,
         "Graph": f"{told('ports')} ports, {told('connections')} connections",
         "Profile": told("profile"),
-        "Rules": f"{told('rules')} rules, {told('held')} connections held as cut by hand",
+        "Rules": f"{told('rules')} rules, {told('held')} connections held by hand",
         "Buses": told("buses"),
         "File": told("config-path") + remark,
         "Version": told("version"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 from jackd_router.cli import listing
@@ -20,8 +21,15 @@ async def status(daemon: Daemon, *, json: bool) -> Exit:
     if json:
         show_json(listing.with_underscores(told))
     else:
-        show_fields(listing.status_fields(told))
+        _show_status(told)
     return Exit.DONE if told.get("server-state") == "connected" else Exit.NO_SERVER
+
+
+def _show_status(told: Mapping[str, object]) -> None:
+    fields = listing.status_fields(told)
+    if not Path(str(told.get("config-path"))).exists():
+        fields["File"] += " (no such file)"
+    show_fields(fields)
 
 
 async def ports(daemon: Daemon, *, pattern: str, direction: str | None, port_type: str | None, json: bool) -> Exit:
