@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
 from jackd_router.cli import listing
 from jackd_router.cli.exits import CommandFailed, Exit
 from jackd_router.cli.records import MetadataRecord, Pair, PeerRecord, PortRecord, RuleRecord, StepRecord, pairs, records
-from jackd_router.cli.remote import Daemon, options
+from jackd_router.cli.remote import Daemon, Refusal, options
 from jackd_router.cli.terminal import note, show, show_fields, show_json, show_table, typed
 from jackd_router.core.names import nearest
 
@@ -80,14 +81,30 @@ async def rules(daemon: Daemon, *, json: bool) -> Exit:
     """List the rules in the order in which they decide."""
     (reply,) = await daemon.call("Rules.ListRules")
     found = records(RuleRecord, reply)
+    inactive = await _inactive(daemon, found)
     if json:
-        show_json([rule._asdict() for rule in found])
+        show_json([rule._asdict() | {"inactive_because": inactive.get(rule.name, "")} for rule in found])
         return Exit.DONE
     if found:
-        show_table(listing.rules_table(found))
+        show_table(listing.rules_table(found, inactive))
     if not await daemon.get("Rules.Enabled"):
         note("all rules are switched off (property Rules.Enabled)")
     return Exit.DONE
+
+
+async def _inactive(daemon: Daemon, rules: Iterable[RuleRecord]) -> dict[str, str]:
+    """Give why rules do not count now; a rule that does, or that is gone since it was listed, is not in it."""
+
+    async def why(name: str) -> str:
+        try:
+            (told,) = await daemon.call("Rules.GetRule", "s", name)
+        except Refusal:
+            return ""
+        return str(cast("Mapping[str, object]", told).get("inactive-because", ""))
+
+    names = [rule.name for rule in rules]
+    reasons = await asyncio.gather(*map(why, names))
+    return {name: reason for name, reason in zip(names, reasons, strict=True) if reason}
 
 
 async def explain(daemon: Daemon, *, port: str, other: str | None, json: bool) -> Exit:

@@ -207,7 +207,10 @@ def test_rules_on_and_off(router: RouterProcess) -> None:
     assert names == ["no microphone", "to speakers"]
     assert asked(router, "rules", "disable", "to speakers") == "disabled: to speakers\n"
     eventually(lambda: told(router, "connections", "synth:*") == [])
-    assert [rule["enabled"] for rule in told(router, "rules")] == [True, False]
+    assert [(rule["enabled"], rule["inactive_because"]) for rule in told(router, "rules")] == [
+        (True, ""),
+        (False, "it is switched off"),
+    ]
     assert asked(router, "rules", "enable", "to speakers") == "enabled: to speakers\n"
     eventually(lambda: told(router, "connections", "synth:*") == WANTED)
     assert "to speaker" in asked(router, "rules", "disable", "to speaker", code=1)
