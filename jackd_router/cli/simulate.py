@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from jackd_router.cli.change import show_problems, show_report
+from jackd_router.cli.change import require, show_problems, show_report
 from jackd_router.cli.exits import CommandFailed, Exit
 from jackd_router.cli.records import Pair, ProblemRecord, RefusedRecord, Report
 from jackd_router.cli.terminal import note
@@ -41,8 +41,8 @@ def plan(*, file: Path | None, graph: Path, profile: str | None, json: bool) -> 
 
     saved = read_graph(graph)
     path = file or default_path()
-    if file and not file.exists():
-        raise CommandFailed(f"{file}: no such file")
+    if file:
+        require(file)
     try:
         config = load_config(path)
     except ConfigInvalid as invalid:

@@ -239,6 +239,11 @@ def test_a_reload_with_mistakes_changes_nothing(router: RouterProcess) -> None:
     assert told(router, "connections", "synth:*") == WANTED
 
 
+def test_plan_of_a_file_that_is_not_there(router: RouterProcess, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+    assert asked(router, "plan", str(missing), code=1) == f"jackd-router: {missing}: no such file\n"
+
+
 def test_plan_on_the_saved_graph_is_the_plan_on_the_graph(router: RouterProcess, tmp_path: Path) -> None:
     other, saved = tmp_path / "other.toml", tmp_path / "graph.json"
     other.write_text(
