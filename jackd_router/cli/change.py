@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jackd_router.cli import listing
-from jackd_router.cli.exits import Exit
+from jackd_router.cli.exits import CommandFailed, Exit
 from jackd_router.cli.records import Pair, ProblemRecord, Report, records, report
 from jackd_router.cli.remote import Daemon, Refusal, options
 from jackd_router.cli.terminal import complain, note, show, show_json, typed
@@ -71,7 +71,15 @@ async def reload(daemon: Daemon, *, dry_run: bool, json: bool) -> Exit:
 
 async def plan(daemon: Daemon, *, file: Path | None, json: bool) -> Exit:
     """Show what would change if the file were in force."""
+    if file:
+        require(file)
     return await _plan(daemon, typed(str(file)) if file else "", json=json)
+
+
+def require(file: Path) -> None:
+    """Raise CommandFailed where a file that was named is not there: to read it as one without rules would hide the typo."""
+    if not file.exists():
+        raise CommandFailed(f"{file}: no such file")
 
 
 async def _plan(daemon: Daemon, path: str, *, json: bool) -> Exit:

@@ -61,7 +61,8 @@ class Configuration:
         for problem in config.warnings:
             log.warning("%s", problem)
         log.info(
-            "Configuration loaded from %s: %d rules, %d buses",
+            "Configuration loaded%s %s: %d rules, %d buses",
+            " from" if self.path.exists() else "; there is no",
             self.path,
             len(config.rules),
             len(config.buses),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config
 from jackd_router.core.feedback import Passages
-from jackd_router.core.graph import Graph
+from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.matcher import Matcher
 from jackd_router.core.mix import bus_passages, strip_of
 from jackd_router.core.plan import Deed, Plan, Situation, plan_in_steps, shadowed, unmet
@@ -18,11 +19,31 @@ from jackd_router.runtime.state import PlanReport
 def simulate(config: Config, graph: Graph, *, client_name: str = "", profile: str = DEFAULT_PROFILE.name) -> PlanReport:
     """Give what a configuration would do to a graph that nobody has to have; `client_name`: ours there."""
     client_name = client_name or config.client_name
+    graph, dropped = _with_its_buses(graph, config, client_name)
     matcher = Matcher(config, client_name=client_name, graph=graph)
     matcher.set_profile(profile)
     for port in graph.ports.values():
         matcher.add_port(port)
-    return preview(situation(config, matcher, graph, client_name))
+    report = preview(situation(config, matcher, graph, client_name))
+    return replace(report, disconnect=(*dropped, *report.disconnect))
+
+
+def _with_its_buses(graph: Graph, config: Config, client_name: str) -> tuple[Graph, tuple[Connection, ...]]:
+    """Give the graph as it is once our client has the buses of this configuration, and what goes with ports of older ones."""
+    after = graph.copy()
+    wanted = {port.name: port for port in _bus_ports(config, client_name)}
+    gone = [name for name, port in graph.ports.items() if port.client == client_name and name not in wanted]
+    dropped = {connection for name in gone for connection in after.remove_port(name)}
+    for name, port in wanted.items():
+        if name not in after.ports:
+            after.add_port(port)
+    return after, tuple(sorted(dropped))
+
+
+def _bus_ports(config: Config, client_name: str) -> Iterator[Port]:
+    for strip in map(strip_of, config.buses):
+        for names, flag in ((strip.input_ports(), PortFlags.INPUT), (strip.output_ports(), PortFlags.OUTPUT)):
+            yield from (Port(PortName(f"{client_name}:{name}"), PortType.AUDIO, flag) for name in names)
 
 
 def situation(config: Config, matcher: Matcher, graph: Graph, client_name: str) -> Situation:

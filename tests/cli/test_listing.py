@@ -74,10 +74,15 @@ def test_rules() -> None:
         "connections": 0,
         "last_applied_usec": 0,
     }
-    assert plain_lines(listing.rules_table(rules)) == [
-        "RULE         STATE     ACTION   PORTS  CONNECTIONS  LAST APPLIED  WRITTEN AT",
+    assert plain_lines(listing.rules_table(rules, {"never": "it is switched off"})) == [
+        "RULE         STATE     ACTION   PORTS  CONNECTIONS  LAST APPLIED  WRITTEN AT     REMARK",
         "to speakers  enabled   connect  4      2            never         router.toml:3",
         "never        disabled  forbid   0      0            never         router.toml:9",
+    ]
+    because = "it counts only in the profiles live"
+    assert plain_lines(listing.rules_table(rules[:1], {"to speakers": because})) == [
+        "RULE         STATE     ACTION   PORTS  CONNECTIONS  LAST APPLIED  WRITTEN AT     REMARK",
+        f"to speakers  inactive  connect  4      2            never         router.toml:3  {because}",
     ]
 
 
