@@ -478,7 +478,7 @@ class Matcher:
             return {}
         if not rule.complete:
             return {pair: Choice(is_rest, hop.is_bypassed) for pair, is_rest in pairs.items()}
-        if not self._is_complete(cell):
+        if not self._is_complete(cell, chain):
             return {}
         group = (part.rank, part.type, (cell.source, cell.destination), cell.source_client, cell.destination_client)
         return {pair: Choice(False, hop.is_bypassed, None if hop.is_bypassed else group) for pair in pairs}
@@ -501,13 +501,13 @@ class Matcher:
         """
         return [name for name in ports if part.type is PortType.AUDIO and self.membership.members[name].port.is_physical]
 
-    def _is_complete(self, cell: Cell) -> bool:
+    def _is_complete(self, cell: Cell, chain: Chain) -> bool:
         """Tell whether every source of one client has its destination at the other, over all keys."""
         rule = self.rules[cell.part.rank]
         for part in self.membership.parts[cell.part.rank].values():
-            sources = part.ports(cell.source, cell.source_client)
+            sources = chain.ports(part, cell.source, cell.source_client)
             if part.type is cell.part.type and sources:
-                destinations = part.ports(cell.destination, cell.destination_client)
+                destinations = chain.ports(part, cell.destination, cell.destination_client)
                 if not is_complete(sources, destinations, rule.pair):
                     return False
         return True

@@ -128,7 +128,8 @@ def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple
 def _is_incomplete(part: Part, chain: Chain, connection: Connection, rule: Rule) -> bool:
     source, destination = (end.partition(":")[0] for end in connection)
     return any(
-        not is_complete(part.ports(hop.source, source), part.ports(hop.destination, destination), rule.pair) for hop in chain.hops
+        not is_complete(chain.ports(part, hop.source, source), chain.ports(part, hop.destination, destination), rule.pair)
+        for hop in chain.hops
     )
 
 
