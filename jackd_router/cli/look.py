@@ -7,7 +7,7 @@ from typing import cast
 
 from jackd_router.cli import listing
 from jackd_router.cli.exits import CommandFailed, Exit
-from jackd_router.cli.records import Pair, PeerRecord, PortRecord, RuleRecord, StepRecord, pairs, records
+from jackd_router.cli.records import MetadataRecord, Pair, PeerRecord, PortRecord, RuleRecord, StepRecord, pairs, records
 from jackd_router.cli.remote import Daemon, options
 from jackd_router.cli.terminal import note, show, show_fields, show_json, show_table, typed
 
@@ -51,11 +51,13 @@ async def graph(daemon: Daemon, *, json: bool) -> Exit:
     """Show the whole graph."""
     version, known, connected = await _graph(daemon)
     if json:
+        pretty_names = await _pretty_names(daemon)
         show_json(
             {
                 "version": version,
                 "client_name": await daemon.get("Server.ClientName"),
-                "ports": [port._asdict() for port in known],
+                "profile": await daemon.get("Profiles.ActiveProfile"),
+                "ports": [port._asdict() | {"pretty_name": pretty_names.get(port.name)} for port in known],
                 "connections": [pair._asdict() for pair in connected],
             }
         )
@@ -109,6 +111,12 @@ async def _explain_port(daemon: Daemon, port: str, *, json: bool) -> Exit:
 async def _graph(daemon: Daemon) -> tuple[int, list[PortRecord], list[Pair]]:
     version, _, known, connected = await daemon.call("Graph.GetGraph", "t", 0)
     return cast("int", version), records(PortRecord, known), pairs(connected)
+
+
+async def _pretty_names(daemon: Daemon) -> dict[str, str]:
+    """Give the pretty name of each port that has one; while no rule asks for them, none has."""
+    (reply,) = await daemon.call("Graph.GetMetadata")
+    return {record.port: record.pretty_name for record in records(MetadataRecord, reply) if record.pretty_name}
 
 
 async def _exit_of(daemon: Daemon, found: list[PortRecord] | list[Pair]) -> Exit:

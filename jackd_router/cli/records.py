@@ -33,6 +33,14 @@ class PortRecord(NamedTuple):
         return self.name.partition(":")[0]
 
 
+class MetadataRecord(NamedTuple):
+    """What JACK's metadata says of one port; "" is nothing."""
+
+    port: str
+    pretty_name: str
+    signal_type: str
+
+
 class Pair(NamedTuple):
     """An output port and an input port, connected or not."""
 

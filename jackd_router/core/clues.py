@@ -54,6 +54,7 @@ def ways(selector: Selector) -> list[Way]:
         (selector.port, ":", "\0", _of_short_name),
         (selector.name, "\0", "\0", _of_name),
         (selector.alias, "\0", "\0", _of_name),
+        (selector.pretty_name, "\0", "\0", _of_name),
     )
     found = [
         [[clue for clue in clues_of(runs) if clue.texts] for runs in pattern.required(before, after)]
@@ -116,7 +117,8 @@ def is_whole(text: str) -> bool:
 def parts_of(port: Port) -> set[str]:
     """Give the parts of every name that the port can be found by."""
     parts = set()
-    for name in (port.name, *port.aliases):
+    names = (port.name, *port.aliases) if port.pretty_name is None else (port.name, *port.aliases, port.pretty_name)
+    for name in names:
         client, colon, short_name = fold(name).partition(":")
         parts.add(f"\0{client}:")
         parts.add(f":{short_name}\0")

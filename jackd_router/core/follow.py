@@ -52,6 +52,11 @@ class Follows:
         """The partners that would have closed a circle, in which a connection keeps itself alive."""
         return self._left_out
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether there is something to settle."""
+        return self._changed or bool(self._stale)
+
     def add(self, partner: Partner) -> None:
         """Note a partner."""
         self._partners.add(partner)

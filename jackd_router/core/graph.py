@@ -44,7 +44,10 @@ class Connection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port of the graph. `registration` tells two ports apart that had the same name one after the other."""
+    """A port of the graph. `registration` tells two ports apart that had the same name one after the other.
+
+    A pretty name, and the type CV, is metadata: no port has either while nobody wants metadata.
+    """
 
     name: PortName
     type: PortType
@@ -52,7 +55,6 @@ class Port:
     aliases: tuple[str, ...] = ()
     registration: int = 0
     pretty_name: str | None = None
-    """What the metadata calls it; None where nothing does, or where no rule asks for it."""
 
     @property
     def client(self) -> str:
@@ -73,7 +75,7 @@ class Port:
     @property
     def is_physical(self) -> bool:
         """Whether the port stands for a plug of a device."""
-        return PortFlags.PHYSICAL in self.flags
+        return int(self.flags) & 4 != 0
 
     @property
     def is_terminal(self) -> bool:

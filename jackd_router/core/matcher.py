@@ -95,6 +95,7 @@ class Matcher:
         self.membership = Membership(self.rules, self)
         for rank in range(len(self.rules)):
             self._active[rank] = self._is_active(rank)
+        self._deniers = self._find_deniers()
         self._look_for_cv()
 
     # ---- what changes
@@ -162,6 +163,7 @@ class Matcher:
         if active is self._active[rank]:
             return
         self._active[rank] = active
+        self._deniers = self._find_deniers()
         if self.rules[rank].action is Action.CONNECT:
             for part in self.membership.parts[rank].values():
                 self._stale.setdefault(part, set())
@@ -170,14 +172,24 @@ class Matcher:
             pairs = {*self.choices, *self._graph.connections}
             self.choices.touch([connection for connection in pairs if self._covers(rank, connection)])
 
+    def _find_deniers(self) -> frozenset[int]:
+        """Give the active rules that forbid or leave alone."""
+        return frozenset(rank for rank, rule in enumerate(self.rules) if self._active[rank] and rule.action is not Action.CONNECT)
+
+    @property
+    def asks_for_metadata(self) -> bool:
+        """Whether a rule that is switched on, in this profile, names a pretty name or CV: else nobody has to read metadata."""
+        return any(selector.type is PortType.CV or selector.pretty_name is not None for selector in self._port_selectors())
+
+    def _port_selectors(self) -> Iterator[PortSelector]:
+        """Give the selectors of the rules that are switched on, in this profile."""
+        for rank, rule in enumerate(self.rules):
+            if self._enabled[rank] and self.is_in_profile(rule):
+                yield from (selector for selector in rule.selectors if isinstance(selector, PortSelector))
+
     def _look_for_cv(self) -> None:
         """Let CV be a type of its own while a rule that is switched on, in this profile, names it."""
-        named = any(
-            isinstance(selector, PortSelector) and selector.type is PortType.CV
-            for rank, rule in enumerate(self.rules)
-            if self._enabled[rank] and self.is_in_profile(rule)
-            for selector in rule.selectors
-        )
+        named = any(selector.type is PortType.CV for selector in self._port_selectors())
         if named is self._cv_is_named:
             return
         self._cv_is_named = named
@@ -389,15 +401,17 @@ class Matcher:
 
     def settle(self) -> None:
         """Pair anew what is stale."""
-        run_at_once(self.settle_in_steps())
+        if self._stale or self._follows.is_stale:
+            run_at_once(self.settle_in_steps())
 
     def settle_in_steps(self) -> Generator[None, None, None]:
         """Pair anew what is stale, and pause after each rule: thousands of ports that come at once take their time."""
         while self._stale:
-            rank = next(iter(self._stale)).rank
-            stale = [part for part in self._stale if part.rank == rank] if len(self._stale) > 1 else list(self._stale)
-            self._pair_anew([(part, self._stale.pop(part)) for part in stale])
-            if self._stale:
+            stale: dict[int, list[Part]] = {}
+            for part in self._stale:
+                stale.setdefault(part.rank, []).append(part)
+            for parts in stale.values():
+                self._pair_anew([(part, self._stale.pop(part)) for part in parts if part in self._stale])
                 yield
         self._follows.settle(self._graph.connections_of)
 
@@ -577,7 +591,7 @@ class Matcher:
 
     def _first_denier(self, connection: Connection, before: int) -> int | None:
         """Give the first active rule that forbids or leaves the pair, if its rank is lower than `before`."""
-        ends = self.ends(connection)
+        ends = self.ends(connection) if self._deniers else None
         if ends is None:
             return None
         fewer = min((end.keys for end in ends), key=len)

@@ -7,11 +7,12 @@ those groups caught. Whoever keeps the pairs is told of each part in which somet
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+from jackd_router.core.clues import parts_of
 from jackd_router.core.config import Action, Rule
 from jackd_router.core.graph import Port, PortName, PortType
 from jackd_router.core.names import NaturalKey, natural_key
@@ -85,6 +86,7 @@ class Member:
     seen: Port
     order: NaturalKey
     client: str
+    kind: PortType
     spots: dict[Asker, Part | None] = field(default_factory=dict)
     """Where it joined; conditions have no part."""
     ranks: dict[int, int] = field(default_factory=dict)
@@ -144,10 +146,11 @@ class Membership:
 
     def add(self, port: Port, seen: Port) -> None:
         """Add a port that is not there; selectors look at it as `seen`."""
-        member = self.members[port.name] = Member(port, seen, natural_key(port.name), port.client)
-        (self._known_outputs if port.is_source else self._known_inputs).add(port.name, seen)
+        member = self.members[port.name] = Member(port, seen, natural_key(port.name), port.client, flow(port.type))
+        parts = parts_of(seen)
+        (self._known_outputs if port.is_source else self._known_inputs).add(port.name, parts)
         moved = self._positions.add(port.name, seen, member.order)
-        self._join_all(member)
+        self._join_all(member, parts)
         self._ask_anew(moved)
 
     def remove(self, name: PortName) -> None:
@@ -155,7 +158,7 @@ class Membership:
         member = self.members[name]
         self._leave_all(member)
         del self.members[name]
-        (self._known_outputs if member.port.is_source else self._known_inputs).remove(name, member.seen)
+        (self._known_outputs if member.port.is_source else self._known_inputs).remove(name, parts_of(member.seen))
         self._ask_anew(self._positions.remove(name, member.seen, member.order))
 
     def forget_listener(self) -> None:
@@ -246,8 +249,8 @@ class Membership:
 
     # ---- asking
 
-    def _join_all(self, member: Member) -> None:
-        for asker in (self._outputs if member.port.is_source else self._inputs).may_match(member.seen):
+    def _join_all(self, member: Member, parts: Collection[str]) -> None:
+        for asker in (self._outputs if member.port.is_source else self._inputs).may_match(member.seen, parts):
             self._ask(asker, member)
 
     def _ask(self, asker: Asker, member: Member) -> None:
@@ -277,7 +280,7 @@ class Membership:
             member = self.members[name]
             self._listener.port_moved(name)
             self._leave_all(member)
-            self._join_all(member)
+            self._join_all(member, parts_of(member.seen))
 
     def _use_key(self, rank: int, key: Key) -> None:
         """Note one more source with the key; with the first, its partners are asked for."""
@@ -302,13 +305,15 @@ class Membership:
             member.spots[asker] = None
             self._count_condition(rank, place, 1)
             return
-        kind = flow(member.port.type)
-        part = self.parts[rank].get((kind, key))
+        parts, what = self.parts[rank], (member.kind, key)
+        part = parts.get(what)
         if part is None:
-            part = self.parts[rank][kind, key] = Part(rank, kind, key)
+            part = parts[what] = Part(rank, *what)
         member.spots[asker] = part
-        member.ranks[rank] = member.ranks.get(rank, 0) + 1
-        self._matched[rank] += member.ranks[rank] == 1
+        places = member.ranks.get(rank, 0)
+        member.ranks[rank] = places + 1
+        if not places:
+            self._matched[rank] += 1
         if place.role <= Role.DESTINATION:
             member.keys.setdefault(rank, set()).add(key)
         client = member.client

@@ -18,7 +18,9 @@ Groups = Mapping[str, str]
 """What the groups of a regular expression caught, by number and by name."""
 
 _REFERENCE = re.compile(r"\{([^\W\d]\w*|[1-9][0-9]*)\}")
-_NO_GROUPS: tuple[tuple[str, ...], Groups] = ((), {})
+Caught = tuple[tuple[str, ...], Groups]
+"""What the groups of one pattern caught, by position and by name."""
+_NOTHING_CAUGHT: Caught = ((), {})
 
 
 class Form(StrEnum):
@@ -69,17 +71,19 @@ class Pattern:
         compiled = _compiled(self._expression)
         return compiled.groups, frozenset(compiled.groupindex)
 
-    def catch(self, name: str) -> tuple[tuple[str, ...], Groups] | None:
+    def catch(self, name: str) -> Caught | None:
         """Give what the groups caught, by position and by name; None where the name does not match.
 
         A group that took no part caught nothing, which is what it is filled in as.
         """
+        if self.form is not Form.REGEX:
+            return _NOTHING_CAUGHT if self._fits(name) else None
         # A byte that is not UTF-8 is `\xNN` in a regular expression too: there that means the character U+00NN.
-        found = self._fits(name if self.form is not Form.REGEX or name.isascii() else name.translate(AS_BYTES))
+        found = self._fits(name if name.isascii() else name.translate(AS_BYTES))
         if not found:
             return None
         if not isinstance(found, re.Match) or not found.re.groups:
-            return _NO_GROUPS
+            return _NOTHING_CAUGHT
         if found.string is name:
             return found.groups(""), found.groupdict("")
         caught = tuple(name[slice(*span)] for span in map(found.span, range(1, found.re.groups + 1)))

@@ -155,11 +155,6 @@ class Situation:
     passages: Passages = field(default_factory=Passages)
     refused: Mapping[Connection, Feedback] = field(default_factory=dict)
 
-    @property
-    def may_go_on(self) -> bool:
-        """Whether what is done in one turn may let the rules say something else in the next."""
-        return bool(self.refused) or self.matcher.looks_at_connections
-
     def refusals(self, wanted: Iterable[tuple[Connection, Rule]]) -> dict[Connection, Feedback]:
         """Give which of some wanted pairs the feedback guard refuses to make."""
         guard = Guard(self.graph, self.passages)
@@ -175,18 +170,19 @@ class Situation:
     def step_for(self, connection: Connection) -> Step:
         """Give what to do about one pair."""
         decision = self.matcher.decide(connection)
-        return decide_step(connection, decision, self.circumstances(connection, decision.verdict))
+        return decide_step(connection, decision, self.circumstances(connection, decision))
 
-    def circumstances(self, connection: Connection, verdict: Verdict) -> Circumstances:
+    def circumstances(self, connection: Connection, decision: Decision) -> Circumstances:
         """Give what is so about one pair."""
-        connected = connection in self.graph.connections
+        connected, verdict = connection in self.graph.connections, decision.verdict
+        is_complete = verdict is Verdict.WANTED and decision.rule is not None and decision.rule.complete
         return Circumstances(
             connected=connected,
             owned=self.owned.get(connection, ""),
             held=connection in self.held,
             kept=connection in self.kept,
             refused=connection in self.refused,
-            withheld=verdict is Verdict.WANTED and self.withheld_by(connection) is not None,
+            withheld=is_complete and self.withheld_by(connection) is not None,
             exclusive=self._exclusive(connection) if connected and verdict in (Verdict.UNSPOKEN, Verdict.WITHHELD) else "",
             unmatched=self.unmatched,
         )
@@ -236,9 +232,16 @@ def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
                     done.pop(step.connection, None)  # undone again in a later turn: not done at all
                 else:
                     done[step.connection] = step
-            if not deeds or not now.may_go_on:
+            # What is cut may end what was refused; else only rules that look at connections may say something new.
+            cut = any(step.deed is Deed.DISCONNECT for step in deeds)
+            if not (deeds and now.matcher.looks_at_connections) and not (cut and now.refused):
                 break
             yield
+    # What was made in one turn may be another rule's in the next: one that follows what was made before it.
+    done = {
+        pair: replace(step, rule=owned[pair], owner=owned[pair]) if step.deed is Deed.CONNECT else step
+        for pair, step in done.items()
+    }
     order = {rule.name: rank for rank, rule in enumerate(before.matcher.rules)}
     taken = sorted(done.values(), key=lambda step: (step.deed, order.get(step.rule, len(order)), deciding_order(step.connection)))
     return Plan(
@@ -252,10 +255,11 @@ def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
 def _turn(now: Situation) -> Generator[None, None, list[Step]]:
     """Give the steps of one turn, those that make before those that cut."""
     decided: dict[Connection, Decision] = {}
+    ports = now.graph.ports
     for pair in paused({*now.matcher.chosen(), *now.graph.connections, *now.owned}):
         if pair is None:
             yield
-        elif all(end in now.graph.ports for end in pair):
+        elif pair.source in ports and pair.destination in ports:
             decided[pair] = now.matcher.decide(pair)
     wanted = ((pair, found.rule) for pair, found in decided.items() if found.verdict is Verdict.WANTED)
     now.refused = now.refusals((pair, rule) for pair, rule in wanted if rule is not None)
@@ -264,7 +268,7 @@ def _turn(now: Situation) -> Generator[None, None, list[Step]]:
         if pair is None:
             yield
         else:
-            steps.append(decide_step(pair, decided[pair], now.circumstances(pair, decided[pair].verdict)))
+            steps.append(decide_step(pair, decided[pair], now.circumstances(pair, decided[pair])))
     return sorted(steps, key=lambda step: (step.deed is Deed.DISCONNECT, step.connection))
 
 

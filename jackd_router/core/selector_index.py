@@ -82,9 +82,9 @@ class SelectorIndex(Generic[Owner]):
             self._unfile(place, owner)
         self._remembered.clear()
 
-    def may_match(self, port: Port) -> set[Owner]:
-        """Give the owners of all selectors that may match, and of some that do not."""
-        parts = parts_of(port)
+    def may_match(self, port: Port, parts: Collection[str] | None = None) -> set[Owner]:
+        """Give the owners of all selectors that may match, and of some that do not; `parts`: what `parts_of` gives for it."""
+        parts = parts_of(port) if parts is None else parts
         names = ""
         found: set[Owner] = set()
         for part in parts:
@@ -190,10 +190,10 @@ class PortIndex:
         """Two letters -> the parts of names that contain them, apart from those that are not sorted in yet."""
         self._unsorted: set[str] = set()
 
-    def add(self, name: PortName, port: Port) -> None:
-        """Add what is not there under this name; selectors look at it as `port`."""
+    def add(self, name: PortName, parts: Iterable[str]) -> None:
+        """Add what is not there under this name; `parts`: what `parts_of` gives for it."""
         self._names.add(name)
-        for part in parts_of(port):
+        for part in parts:
             ports = self._ports.get(part)
             if ports is None:
                 self._ports[part] = {name}
@@ -202,10 +202,10 @@ class PortIndex:
             else:
                 ports.add(name)
 
-    def remove(self, name: PortName, port: Port) -> None:
+    def remove(self, name: PortName, parts: Iterable[str]) -> None:
         """Remove what was added."""
         self._names.discard(name)
-        for part in parts_of(port):
+        for part in parts:
             ports = self._ports[part]
             ports.discard(name)
             if not ports:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from jackd_router.core.graph import Port, PortType
 from jackd_router.core.names import bus_port
-from jackd_router.core.patterns import Groups, Pattern, fill
+from jackd_router.core.patterns import Caught, Groups, Pattern, fill
 
 _NO_GROUPS: Groups = {}
 
@@ -47,39 +47,51 @@ class PortSelector:
 
     def filled(self, groups: Groups) -> PortSelector:
         """Give the selector with the groups filled in."""
-        given = (self.name, self.client, self.port, self.alias, self.pretty_name)
-        name, client, port, alias, pretty_name = (pattern and pattern.filled(groups) for pattern in given)
-        return replace(self, name=name, client=client, port=port, alias=alias, pretty_name=pretty_name)
+        given = {"name": self.name, "client": self.client, "port": self.port, "alias": self.alias}
+        given["pretty_name"] = self.pretty_name
+        changed = {key: pattern.filled(groups) for key, pattern in given.items() if pattern is not None and pattern.references}
+        return replace(self, **changed) if changed else self  # type: ignore[arg-type]
 
     def groups(self, port: Port, name: str) -> Groups | None:
         """Give what the groups catch when the port goes by this name, one of its own; None where it does not match."""
         if not self._has_properties(port):
             return None
+        # Written out: asked some ten thousand times when hundreds of rules meet thousands of ports.
+        caught: list[Caught] = []
         client, _, short_name = name.partition(":")
-        numbered: tuple[str, ...] = ()
-        named: dict[str, str] = {}
-        for pattern, text in ((self.name, name), (self.client, client), (self.port, short_name)):
-            if pattern is None:
-                continue
-            caught = pattern.catch(text)
-            if caught is None:
+        if self.client is not None:
+            found = self.client.catch(client)
+            if found is None:
                 return None
-            if caught[0]:
-                numbered += caught[0]
-                named |= caught[1]
-        if self.alias is not None:
-            caught = next(filter(None, map(self.alias.catch, port.aliases)), None)
-            if caught is None:
+            caught.append(found)
+        if self.port is not None:
+            found = self.port.catch(short_name)
+            if found is None:
                 return None
-            numbered += caught[0]
-            named |= caught[1]
-        if self.pretty_name is not None:
-            caught = None if port.pretty_name is None else self.pretty_name.catch(port.pretty_name)
-            if caught is None:
+            caught.append(found)
+        if self.name is not None:
+            found = self.name.catch(name)
+            if found is None:
                 return None
-            numbered += caught[0]
-            named |= caught[1]
-        return named | {str(number): text for number, text in enumerate(numbered, 1)} if numbered else _NO_GROUPS
+            caught.insert(0, found)
+        if self.alias is not None or self.pretty_name is not None:
+            others = self._caught_elsewhere(port)
+            if others is None:
+                return None
+            caught += others
+        return _numbered(caught)
+
+    def _caught_elsewhere(self, port: Port) -> list[Caught] | None:
+        """Give what is caught in an alias and in the pretty name; None where they do not match."""
+        caught = []
+        pretty_names = () if port.pretty_name is None else (port.pretty_name,)
+        for pattern, texts in ((self.alias, port.aliases), (self.pretty_name, pretty_names)):
+            if pattern is not None:
+                found = next(filter(None, map(pattern.catch, texts)), None)
+                if found is None:
+                    return None
+                caught.append(found)
+        return caught
 
     def _has_properties(self, port: Port) -> bool:
         return (
@@ -91,6 +103,17 @@ class PortSelector:
     def matches(self, port: Port) -> Groups | None:
         """Give what the groups catch; None where the port does not match."""
         return match((self,), port)
+
+
+def _numbered(caught: Sequence[Caught]) -> Groups:
+    """Give what several patterns caught, numbered through."""
+    numbered: tuple[str, ...] = ()
+    named: dict[str, str] = {}
+    for texts, names in caught:
+        if texts:
+            numbered += texts
+            named |= names
+    return named | {str(number): text for number, text in enumerate(numbered, 1)} if numbered else _NO_GROUPS
 
 
 class BusPorts(NamedTuple):

@@ -12,7 +12,7 @@ from jackd_router.dbus_api.graph_body import GraphBody
 from jackd_router.dbus_api.message_bus import RawBody, Value, Variant, variant
 from jackd_router.dbus_api.messages import Call
 from jackd_router.dbus_api.options import Options
-from jackd_router.dbus_api.values import Pair, pairs_of, parse_pairs, record_of_port, report_of
+from jackd_router.dbus_api.values import MetadataRecord, Pair, metadata_of_port, pairs_of, parse_pairs, record_of_port, report_of
 from jackd_router.runtime.router import Router
 from jackd_router.runtime.state import GraphDiff
 
@@ -45,6 +45,11 @@ class Graph:
         """Give everything, or nothing where the caller has it."""
         version = self._router.graph_version
         return (version, [], [], []) if known_version == version else self._body.of(self._router.graph, version)
+
+    def get_metadata(self, call: Call) -> list[MetadataRecord]:
+        """Give the ports that have a pretty name or are CV."""
+        records = map(metadata_of_port, self._router.graph.ports.values())
+        return [record for record in records if any(record[1:])]
 
     def list_ports(self, call: Call, pattern: str, options: Mapping[str, Variant]) -> list[str]:
         """Give names, in natural order."""
@@ -89,6 +94,8 @@ def graph_changed_body(diff: GraphDiff) -> tuple[Value, ...]:
         more["renamed"] = variant("a(ss)", [(shown(old), shown(new)) for old, new in diff.renamed])
     if diff.aliases:
         more["aliases"] = variant("a(sas)", [(shown(port.name), tuple(map(shown, port.aliases))) for port in diff.aliases])
+    if diff.metadata:
+        more["metadata"] = variant("a(sss)", list(map(metadata_of_port, diff.metadata)))
     if diff.resync:
         more["resync"] = variant("b", True)
     return (

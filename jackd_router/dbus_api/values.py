@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from jackd_router.core.errors import Problem
-from jackd_router.core.graph import Connection, Port
+from jackd_router.core.graph import Connection, Port, PortType
 from jackd_router.core.names import parse_shown, shown
 from jackd_router.dbus_api.message_bus import Variant, variant
 from jackd_router.runtime.state import PlanReport
 
 Pair = tuple[str, str]
 PortRecord = tuple[str, int, str, tuple[str, ...]]
+MetadataRecord = tuple[str, str, str]
 ProblemRecord = tuple[str, str, int, int, str]
 
 
@@ -33,6 +34,11 @@ def parse_pairs(pairs: Iterable[Sequence[str]]) -> list[Connection]:
 def record_of_port(port: Port) -> PortRecord:
     """Give name, JackPortFlags, type and aliases."""
     return shown(port.name), int(port.flags), str(port.type), tuple(map(shown, port.aliases))
+
+
+def metadata_of_port(port: Port) -> MetadataRecord:
+    """Give name, pretty name and signal type; "" where there is none."""
+    return shown(port.name), shown(port.pretty_name or ""), "CV" if port.type is PortType.CV else ""
 
 
 def records_of_problems(problems: Iterable[Problem]) -> list[ProblemRecord]:

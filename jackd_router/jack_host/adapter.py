@@ -2,7 +2,8 @@
 
 JACK-Client gives the library, its declarations and the opening of a client. Its port objects are left alone: they are
 live pointers whose names change when the server uses an id again, and one name that is not UTF-8 makes its listings
-fail for the whole graph. Everything here is bytes and ids. No two threads may be in here at once.
+fail for the whole graph. Everything here is bytes and ids. No two threads may be in here at once, but that one more may
+read metadata: that is no request to the server.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ _NEAR = 16
 
 PortRow = tuple[int, bytes, int, bytes, tuple[bytes, ...]]
 """id, name, flags, type, aliases."""
+
+MetadataRow = tuple[int, bytes, bytes | None, bytes | None]
+"""id, name, pretty name, signal type."""
+
+_METADATA_KEYS = (b"http://jackaudio.org/metadata/pretty-name", b"http://jackaudio.org/metadata/signal-type")
+_ANY_SUBJECT = (1 << 32) + 1  # the first port
 
 _lib, _ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]  # not declared: they are private
 
@@ -156,6 +163,24 @@ class JackClient:
                 if name in ids and other in ids:
                     yield ids[name], ids[other]
 
+    def read_metadata(self, number: int) -> MetadataRow | None:
+        """Give what is said of a port; None where there is none. The name is read last: it tells whose the values are."""
+        port = self._by_id(number)
+        if not port:
+            return None
+        subject = _lib.jack_port_uuid(port)
+        pretty_name, signal_type = (_property(subject, key) for key in _METADATA_KEYS)
+        name = _lib.jack_port_name(port)
+        return (number, _ffi.string(name), pretty_name, signal_type) if name else None
+
+    def can_read_metadata(self) -> bool:
+        """Tell whether metadata can be read at all: jack_get_property says the same of none and of a broken database."""
+        found = _ffi.new("jack_description_t *")
+        count = int(_lib.jack_get_properties(_ANY_SUBJECT, found))
+        if count > 0:
+            _lib.jack_free_description(found, 0)
+        return count >= 0
+
     def _find(self, names: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
         """Look the ports up that are still there.
 
@@ -195,6 +220,16 @@ def _is(port: Any, name: bytes) -> bool:
         return False
     found = _lib.jack_port_name(port)
     return bool(found) and bool(_ffi.string(found) == name)
+
+
+def _property(subject: int, key: bytes) -> bytes | None:
+    value, kind = _ffi.new("char **"), _ffi.new("char **")
+    if _lib.jack_get_property(subject, key, value, kind):
+        return None
+    text = bytes(_ffi.string(value[0]))
+    for string in (value[0], kind[0]):
+        _lib.jack_free(string)
+    return text
 
 
 def _forget_messages() -> None:

@@ -390,6 +390,25 @@ void kernel_on_info_shutdown(int code, const char *reason, void *arg)
     wake(arg);
 }
 
+/* One key that the daemon reads, or all keys at once: JACK2 says "" then, jack/metadata.h NULL. */
+static int is_read(const char *key)
+{
+    return !key || !*key || !strcmp(key, "http://jackaudio.org/metadata/pretty-name")
+        || !strcmp(key, "http://jackaudio.org/metadata/signal-type");
+}
+
+/* Only that there is something to read, not what: that lies in a database, where a reader may be kept waiting. */
+void kernel_on_property_change(uint64_t subject, const char *key, int change, void *arg)
+{
+    (void)change;
+    struct kernel *k = arg;
+    atomic_store_explicit(&k->shared->last_property_usec, nanoseconds(CLOCK_MONOTONIC) / 1000, memory_order_relaxed);
+    int of_everybody = !subject, of_a_port = subject >> 32 == 1;      /* 2: of a client */
+    if (!is_read(key) || !(of_everybody || of_a_port)) return;
+    append(k, (struct record){.event = EVENT_PROPERTY, .a = of_a_port ? (uint32_t)subject - 1 : 0, .on = of_a_port}, "", "");
+    wake(k);
+}
+
 void kernel_on_shutdown(void *arg) { kernel_on_info_shutdown(0, "the server shut down", arg); }
 
 /* Not in the ring, which has one writer: libjack calls these on other threads as well. */

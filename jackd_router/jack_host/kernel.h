@@ -25,12 +25,12 @@ enum {
 
 /* ---- shared with the daemon: one memfd, mapped by both processes ----------------------------------------- */
 
-enum event { EVENT_PORT = 1, EVENT_CONNECTION, EVENT_CLIENT, EVENT_RENAME, EVENT_ALIAS, EVENT_SHUTDOWN };
+enum event { EVENT_PORT = 1, EVENT_CONNECTION, EVENT_CLIENT, EVENT_RENAME, EVENT_ALIAS, EVENT_SHUTDOWN, EVENT_PROPERTY };
 
 /* One notification. Strings end with NUL and the rest of the field is zero: slots are used again and again. */
 struct record {
     uint32_t event, a, b;    /* ids of ports: of one (a), or source and destination (a, b) */
-    int32_t on;              /* 1 registered, connected; 0 unregistered, disconnected */
+    int32_t on;              /* 1 registered, connected, property of a port; 0 unregistered, disconnected, of everybody */
     uint64_t flags;          /* JackPortFlags, read when the port came: later they are wiped */
     uint64_t usec;           /* CLOCK_MONOTONIC */
     char type[32];
@@ -45,7 +45,8 @@ struct shared {
     _Atomic uint64_t tail; char pad1[56];                     /* records ever read, by the daemon */
     _Atomic uint32_t overflow;                                /* a record was dropped: read the graph anew */
     _Atomic uint32_t buffer_size, sample_rate, freewheeling;  /* frames; Hz; 0 or 1 */
-    _Atomic uint64_t xruns, last_xrun_usec; char pad2[32];    /* microseconds since the epoch */
+    _Atomic uint64_t xruns, last_xrun_usec;                   /* microseconds since the epoch */
+    _Atomic uint64_t last_property_usec; char pad2[24];       /* CLOCK_MONOTONIC: somebody writes metadata, whatever it is */
     _Atomic uint64_t cycles, busy_ns, max_ns;                 /* of our process callback */
     _Atomic uint64_t windows; char pad3[32];                  /* meter windows ever completed */
     _Atomic uint32_t ready; uint32_t writing; char pad4[56];  /* which of `targets` is whose: see publish_targets() */
@@ -100,6 +101,7 @@ void kernel_on_freewheel(int starting, void *arg);
 int kernel_on_xrun(void *arg);
 void kernel_on_shutdown(void *arg);
 void kernel_on_info_shutdown(int code, const char *reason, void *arg);
+void kernel_on_property_change(uint64_t subject, const char *key, int change, void *arg);
 void kernel_on_error_message(const char *message);   /* of the whole library, on whichever thread has one */
 void kernel_on_info_message(const char *message);
 const char *kernel_last_message(void);               /* for the request thread, after a call that failed */

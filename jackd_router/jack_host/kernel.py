@@ -59,6 +59,7 @@ class Kernel:
         "jack_set_freewheel_callback": "kernel_on_freewheel",
         "jack_set_xrun_callback": "kernel_on_xrun",
         "jack_on_info_shutdown": "kernel_on_info_shutdown",
+        "jack_set_property_change_callback": "kernel_on_property_change",
     }
     """libjack's function that sets a callback -> ours."""
 

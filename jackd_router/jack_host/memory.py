@@ -9,7 +9,7 @@ MAX_CELLS = 65536
 METER_WINDOWS = 64
 RING_RECORDS = 16384
 
-EVENT_PORT, EVENT_CONNECTION, EVENT_CLIENT, EVENT_RENAME, EVENT_ALIAS, EVENT_SHUTDOWN = range(1, 7)
+EVENT_PORT, EVENT_CONNECTION, EVENT_CLIENT, EVENT_RENAME, EVENT_ALIAS, EVENT_SHUTDOWN, EVENT_PROPERTY = range(1, 8)
 """Kinds of notification; `enum event` in kernel.h."""
 
 GOES_ON, AT_TARGET, FROM_SILENCE = range(3)
@@ -63,7 +63,8 @@ class Shared(ct.Structure):
         ("freewheeling", ct.c_uint32),
         ("xruns", ct.c_uint64),
         ("last_xrun_usec", ct.c_uint64),
-        ("pad2", ct.c_char * 32),
+        ("last_property_usec", ct.c_uint64),
+        ("pad2", ct.c_char * 24),
         ("cycles", ct.c_uint64),
         ("busy_ns", ct.c_uint64),
         ("max_ns", ct.c_uint64),

@@ -4,6 +4,9 @@ Names are bytes here: what libjack gives need not be UTF-8. Request: (number, op
 any number of parts (number, PORTS | CONNECTIONS, rows), then one (number, DONE, *results) or (number, FAILED, text).
 Requests are executed one after the other, in the order in which they were sent. Without being asked the host says
 (0, LOADED, version of libjack) once, when it can take requests.
+
+Metadata alone is told beside the answers, with number 0: it lies in a database that can keep its reader waiting for ever,
+and no request is to wait behind that one.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ CONNECT: Final = "connect"  # (source, destination) -> (code,): 0, EEXIST, or an
 DISCONNECT: Final = "disconnect"  # (source, destination) -> (code,)
 PLAN: Final = "plan"  # (((short name, is input), ...), (serial, input names, output names, cells)): what our ports are and run
 READ_GRAPH: Final = "read-graph"  # () -> the graph in parts
+READ_METADATA: Final = "read-metadata"  # (ids of ports) -> (), at once; later METADATA in parts and METADATA_READ, unnumbered
 LOAD: Final = "load"  # () -> (DSP load in percent,)
 CLOSE: Final = "close"  # (say goodbye to the server?,): ends the host, without an answer
 
@@ -30,6 +34,8 @@ CLOSE: Final = "close"  # (say goodbye to the server?,): ends the host, without 
 LOADED: Final = "loaded"
 PORTS: Final = "ports"  # rows (id, name, flags, type, aliases)
 CONNECTIONS: Final = "connections"  # rows (id of source, id of destination)
+METADATA: Final = "metadata"  # rows (id, name, pretty name or None, signal type or None) of the ports that are still there
+METADATA_READ: Final = "metadata-read"  # (why there is no metadata at all, or "",): the last one for a request
 DONE: Final = "done"
 FAILED: Final = "failed"
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from jackd_router.jack_host import protocol
 from jackd_router.jack_host.kernel import Kernel
+from jackd_router.jack_host.metadata import Metadata
 
 _SETTLE_S = 1.0
 """How long to wait for the realtime thread to take a plan; a server without cycles takes none."""
@@ -42,9 +43,11 @@ class Requests:
             protocol.DISCONNECT: lambda source, destination: (self._client.disconnect(source, destination),),
             protocol.PLAN: self._plan,
             protocol.READ_GRAPH: self._read_graph,
+            protocol.READ_METADATA: self._read_metadata,
             protocol.LOAD: lambda: (self._client.load_percent(),),
         }
         self._number = 0
+        self._metadata = Metadata(control, shared)
 
     def run(self) -> None:
         """Execute requests until CLOSE, or until the daemon is gone; never return."""
@@ -114,6 +117,10 @@ class Requests:
         self._send_parts(protocol.CONNECTIONS, connections)
         return ()
 
+    def _read_metadata(self, numbers: tuple[int, ...]) -> tuple[Any, ...]:
+        self._metadata.ask(self._client, numbers)
+        return ()
+
     def _send_parts(self, kind: str, rows: Iterable[Any]) -> None:
         iterator = iter(rows)
         while part := tuple(itertools.islice(iterator, protocol.ROWS_PER_PART)):
@@ -122,5 +129,5 @@ class Requests:
     def _leave(self) -> None:
         """Say goodbye to the server, so that it keeps no trace of us (JACK2 leaks a lock per client that just dies)."""
         client = getattr(self, "_client", None)
-        if client is not None:
+        if client is not None and self._metadata.stop():
             client.close()

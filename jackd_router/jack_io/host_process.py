@@ -117,7 +117,8 @@ class HostProcess:
         future: asyncio.Future[Answer | None] = self._loop.create_future()
         self.submit(lambda answer: None if future.done() else future.set_result(answer), operation, *arguments)
         try:
-            answer = await asyncio.wait_for(future, deadline_s)
+            async with asyncio.timeout(deadline_s):
+                answer = await future
         except TimeoutError:
             raise ServerLost(f"the JACK server did not answer within {deadline_s:g} s") from None
         if answer is None:
@@ -153,7 +154,7 @@ class HostProcess:
         if kind == protocol.LOADED:
             self.version = results[0]
             self.on_loaded(self.version)
-        elif kind in (protocol.PORTS, protocol.CONNECTIONS):
+        elif kind in (protocol.PORTS, protocol.CONNECTIONS, protocol.METADATA, protocol.METADATA_READ):
             self.on_part(kind, results[0])
         else:
             done = self._waiting.pop(number)

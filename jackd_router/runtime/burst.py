@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jackd_router.core.graph import Connection, Graph, Port, PortName
+from jackd_router.core.graph import Connection, Graph, Port, PortName, PortType
 from jackd_router.runtime.mirror import Changes
 from jackd_router.runtime.state import GraphDiff
 
@@ -40,7 +40,7 @@ class Burst:
         if len(self._ports) + len(self._connections) > _MOST_RECORDS:
             return GraphDiff(self._previous, version, resync=True)
         pairs = [(before, graph.ports.get(name)) for name, before in self._ports.items()]
-        changed = [(before, now) for before, now in pairs if before != now and not only_aliases_differ(before, now)]
+        changed = [(before, now) for before, now in pairs if before != now and not is_same(before, now)]
         replaced = {before.name for before, now in changed if before and now}
         # A port that was replaced took its connections with it, even those that are there again.
         ends = [
@@ -55,10 +55,24 @@ class Burst:
             connected=tuple(connection for connection, was, now, anew in ends if now and (anew or not was)),
             disconnected=tuple(connection for connection, was, now, anew in ends if was and (anew or not now)),
             renamed=tuple(self._renamed),
-            aliases=tuple(now for before, now in pairs if now and before != now and only_aliases_differ(before, now)),
+            aliases=tuple(
+                now for before, now in pairs if before and now and is_same(before, now) and before.aliases != now.aliases
+            ),
+            metadata=tuple(
+                now for before, now in pairs if now and _metadata(now) != _metadata(before if is_same(before, now) else None)
+            ),
         )
 
 
-def only_aliases_differ(before: Port | None, now: Port | None) -> bool:
-    """Tell whether it is the same port with other aliases."""
-    return before is not None and now is not None and replace(before, aliases=()) == replace(now, aliases=())
+def is_same(before: Port | None, now: Port | None) -> bool:
+    """Tell whether it is the same port, whatever its aliases and its metadata are."""
+    return before is not None and now is not None and _bare(before) == _bare(now)
+
+
+def _metadata(port: Port | None) -> tuple[str | None, bool]:
+    """Give what metadata says of the port; nothing of one that is not there."""
+    return (port.pretty_name, port.type is PortType.CV) if port else (None, False)
+
+
+def _bare(port: Port) -> Port:
+    return replace(port, aliases=(), pretty_name=None, type=PortType.AUDIO if port.type is PortType.CV else port.type)

@@ -156,7 +156,8 @@ class ServerKeeper:
             if not self._presence.present or self._loop.time() > end:
                 raise ServerLost(f"no JACK server {self._server_name!r}: {self.state.last_error or 'none is running'}")
             try:
-                await asyncio.wait_for(self._change(), end - self._loop.time())
+                async with asyncio.timeout_at(end):
+                    await self._change()
             except TimeoutError:
                 continue
 

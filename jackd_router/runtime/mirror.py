@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -62,6 +62,9 @@ class Mirror:
         self._queue: list[Event] | None = None
         self._ports: list[Any] = []
         self._connections: list[Any] = []
+        self._metadata_wanted = False
+        self._unread: set[int] = set()
+        self._after_loss = False
 
     # ---- a snapshot
 
@@ -73,6 +76,7 @@ class Mirror:
     def begin_load(self, *, after_loss: bool = False) -> None:
         """Queue events from now on and collect the parts of a snapshot; `after_loss`: what was told before may be outdated."""
         self._queue, self._ports, self._connections = [], [], []
+        self._after_loss = after_loss
         if after_loss:
             self._told_off.clear()
 
@@ -102,6 +106,8 @@ class Mirror:
         queue, self._queue = self._queue or [], None
         self._ports, self._connections = [], []
         self._replay(changes, queue)
+        if self._after_loss:
+            self._note_property(None)
         return self._counted(changes)
 
     def clear(self) -> Changes:
@@ -127,26 +133,31 @@ class Mirror:
 
     def _replay(self, changes: Changes, events: Sequence[Event]) -> None:
         for event in events:
-            match event.event, event.on:
-                case memory.EVENT_PORT, 0:
-                    if event.a in self._names:
-                        self._told_off[event.a] = self._names[event.a]
-                    self._remove_port(changes, event.a)
-                case memory.EVENT_PORT, _:
-                    self._told_off.pop(event.a, None)
-                    if not self._add_port(changes, event.a, _port(event.name, event.flags, event.type, ())):
-                        changes.told_again.append(self._names[event.a])
-                case memory.EVENT_ALIAS, _:
-                    self._add_alias(changes, event.a, _text(event.name))
-                case memory.EVENT_CONNECTION, on:
-                    connection = self._connection(event.a, event.b)
-                    (self._connect if on else self._disconnect)(changes, connection)
-                case memory.EVENT_RENAME, _:
-                    self._rename_port(changes, event.a, PortName(_text(event.name)))
-                case memory.EVENT_SHUTDOWN, _:
-                    changes.shut_down = _text(event.name)
-                case _:
-                    pass  # clients: what counts is their ports
+            self._replay_one(changes, event)
+
+    def _replay_one(self, changes: Changes, event: Event) -> None:
+        match event.event, event.on:
+            case memory.EVENT_PORT, 0:
+                if event.a in self._names:
+                    self._told_off[event.a] = self._names[event.a]
+                self._remove_port(changes, event.a)
+            case memory.EVENT_PORT, _:
+                self._told_off.pop(event.a, None)
+                if not self._add_port(changes, event.a, _port(event.name, event.flags, event.type, ())):
+                    changes.told_again.append(self._names[event.a])
+            case memory.EVENT_ALIAS, _:
+                self._add_alias(changes, event.a, _text(event.name))
+            case memory.EVENT_CONNECTION, on:
+                connection = self._connection(event.a, event.b)
+                (self._connect if on else self._disconnect)(changes, connection)
+            case memory.EVENT_RENAME, _:
+                self._rename_port(changes, event.a, PortName(_text(event.name)))
+            case memory.EVENT_PROPERTY, on:
+                self._note_property(event.a if on else None)
+            case memory.EVENT_SHUTDOWN, _:
+                changes.shut_down = _text(event.name)
+            case _:
+                pass  # clients: what counts is their ports
 
     def _connection(self, source: int, destination: int) -> Connection:
         """Give the pair; an unknown id becomes a name that no port has, so that nothing comes of it."""
@@ -157,6 +168,7 @@ class Mirror:
         """Add a port, or what is new of a known one; False where there is nothing new."""
         known = self.graph.ports.get(port.name)
         if known is not None and self._ids.get(port.name) == number:
+            port = _with_metadata_of(known, port)
             if replace(known, registration=0, aliases=()) == replace(port, aliases=()) and port.aliases in ((), known.aliases):
                 return False
             port = replace(port, registration=known.registration)
@@ -165,6 +177,8 @@ class Mirror:
             if known is not None:
                 self._remove_port(changes, self._ids[port.name])
             port = replace(port, registration=next(self._registrations))
+            if self._metadata_wanted:
+                self._unread.add(number)
         self._names[number], self._ids[port.name] = port.name, number
         changes.ports.append(PortChange(port.name, self.graph.ports.get(port.name), port))
         self.graph.add_port(port)
@@ -182,6 +196,7 @@ class Mirror:
         if name is None:
             return
         del self._ids[name]
+        self._unread.discard(number)
         before = self.graph.ports[name]
         for connection in self.graph.remove_port(name):
             changes.connections.append((connection, False))
@@ -209,6 +224,48 @@ class Mirror:
         if self.graph.disconnect(connection):
             changes.connections.append((connection, False))
 
+    # ---- metadata
+
+    def want_metadata(self, *, wanted: bool) -> Changes:
+        """Let all metadata be read from now on, or be none; give what that changed."""
+        self._metadata_wanted = wanted
+        changes = Changes()
+        self._unread.clear()
+        if wanted:
+            self._note_property(None)
+        else:
+            for port in tuple(self.graph.ports.values()):
+                self._set_metadata(changes, port, None, None)
+        return self._counted(changes)
+
+    def take_unread(self) -> dict[int, int]:
+        """Give the ids of the ports whose metadata is to be read, each with its registration; they count as read."""
+        unread, self._unread = self._unread, set()
+        return {number: self.graph.ports[self._names[number]].registration for number in unread}
+
+    def take_metadata(self, asked: Mapping[int, int], rows: Iterable[Any]) -> Changes:
+        """Take rows for what `take_unread` gave; what is of another port meanwhile is left, and read when that one is told."""
+        changes = Changes()
+        for number, name, pretty_name, signal_type in rows:
+            port = self.graph.ports.get(self._names.get(number, PortName("")))
+            if port is not None and port.registration == asked.get(number) and port.name == _text(name):
+                self._set_metadata(changes, port, pretty_name, signal_type)
+        return self._counted(changes)
+
+    def _note_property(self, number: int | None) -> None:
+        """Note that metadata of a port, or of all, is another one now."""
+        if self._metadata_wanted:
+            self._unread |= self._names.keys() if number is None else self._names.keys() & {number}
+
+    def _set_metadata(self, changes: Changes, port: Port, pretty_name: bytes | None, signal_type: bytes | None) -> None:
+        kind = port.type
+        if kind in (PortType.AUDIO, PortType.CV):
+            kind = PortType.CV if signal_type == b"CV" else PortType.AUDIO
+        now = replace(port, type=kind, pretty_name=None if pretty_name is None else _text(pretty_name))
+        if now != port:
+            self.graph.add_port(now)
+            changes.ports.append(PortChange(port.name, port, now))
+
     def _counted(self, changes: Changes) -> Changes:
         if changes:
             self.version += 1
@@ -217,6 +274,14 @@ class Mirror:
 
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
+
+
+def _with_metadata_of(known: Port, port: Port) -> Port:
+    """Give the port as it is told again, with what was read apart from that."""
+    if known.pretty_name is None and known.type is not PortType.CV:
+        return port
+    kind = PortType.CV if (known.type, port.type) == (PortType.CV, PortType.AUDIO) else port.type
+    return replace(port, type=kind, pretty_name=known.pretty_name)
 
 
 # Few values, and each costs a microsecond to make.

@@ -513,7 +513,8 @@ class Reconciler:
         future: asyncio.Future[int | None] = self._loop.create_future()
         request.waiting.append(future)
         try:
-            code = await asyncio.wait_for(future, _CALLER_S)
+            async with asyncio.timeout(_CALLER_S):
+                code = await future
         except TimeoutError:
             raise ServerLost(f"the JACK server has not answered within {_CALLER_S:g} s; it may still do it") from None
         if code is None:

@@ -97,8 +97,9 @@ class Router:
         config = self.configuration.in_force
         self.profiles.start(config, is_read=self.configuration.valid)
         self.rules.client_name = config.client_name
-        self.rules.put_in_force(config, self.rules.matcher(config))
         self._keeper = self._new_keeper(config)
+        self.rules.on_metadata_wanted = self._events.want_metadata
+        self.rules.put_in_force(config, self.rules.matcher(config))
         self._refresh_status()
 
     def start(self) -> None:
@@ -312,7 +313,8 @@ class Router:
     async def _applied(self) -> None:
         """Wait until everything that was asked for is applied, but not for ever: a server may not answer."""
         try:
-            await asyncio.wait_for(self._reconciler.idle(), _APPLY_S)
+            async with asyncio.timeout(_APPLY_S):
+                await self._reconciler.idle()
         except TimeoutError:
             log.warning("Applying the rules takes longer than %g s; going on in the background", _APPLY_S)
         self._publisher.flush()

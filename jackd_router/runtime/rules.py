@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config, Rule
@@ -51,6 +51,9 @@ class Rules:
         self._last_applied: dict[str, int] = {}
         self.enabled = True
         self.client_name = ""
+        self.on_metadata_wanted: Callable[[bool], None] = lambda wanted: None
+        """Told whether ports shall have their pretty names and the type CV."""
+        self._asks_for_metadata = False
         self.profile = DEFAULT_PROFILE.name
 
     # ---- what is in force
@@ -59,17 +62,27 @@ class Rules:
         """Let the reconciler work with these rules."""
         self._config = config
         self._reconciler.load(config, matcher)
+        self._ask_for_metadata()
 
     def put_prepared_in_force(self, prepared: Prepared) -> None:
         """Let the reconciler work with rules whose effect is known: it looks only at what they change."""
         self._config = prepared.config
         self._reconciler.load(prepared.config, prepared.matcher, prepared.concerned)
+        self._ask_for_metadata()
 
     def set_profile(self, name: str) -> None:
         """Work in another profile."""
         if name != self.profile:
             self.profile = name
             self._reconciler.set_profile(name)
+            self._ask_for_metadata()
+
+    def _ask_for_metadata(self) -> None:
+        """Say whether metadata is of use, when that is another answer than before."""
+        asks = self._reconciler.matcher.asks_for_metadata
+        if asks is not self._asks_for_metadata:
+            self._asks_for_metadata = asks
+            self.on_metadata_wanted(asks)
 
     def _switched(self, config: Config) -> dict[str, bool]:
         """Give how rules were switched by hand, unless the configuration says something else now than it did then."""
@@ -159,6 +172,7 @@ class Rules:
             self._state_file.kept.rules[name] = {"enabled": enabled, "configured": rule.enabled}
             self._state_file.changed()
         self._reconciler.matcher.set_rule_enabled(name, enabled)
+        self._ask_for_metadata()
         self._reconciler.look_at_everything()
 
     # ---- how they stand

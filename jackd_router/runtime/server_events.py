@@ -11,10 +11,11 @@ from typing import Any
 
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess
-from jackd_router.runtime.burst import only_aliases_differ
+from jackd_router.runtime.burst import is_same
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.lifecycle import LEFT, ServerKeeper
-from jackd_router.runtime.mirror import Mirror
+from jackd_router.runtime.metadata import Metadata
+from jackd_router.runtime.mirror import Changes, Mirror
 from jackd_router.runtime.publisher import Publisher
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.run_memory import RunMemory
@@ -53,6 +54,7 @@ class ServerEvents:
         self._again = False
         self._plan_problem = ""
         self._plan_waiters: list[asyncio.Future[None]] = []
+        self._metadata = Metadata(mirror, self._changed)
 
     # ---- a server came
 
@@ -63,8 +65,11 @@ class ServerEvents:
         return self._buses.ports(), plan
 
     def graph_part(self, kind: str, rows: tuple[Any, ...]) -> None:
-        """Collect a part of the graph."""
-        self._mirror.collect(kind, rows)
+        """Collect a part of the graph, or take one of its metadata."""
+        if kind in (protocol.METADATA, protocol.METADATA_READ):
+            self._metadata.take(kind, rows)
+        else:
+            self._mirror.collect(kind, rows)
 
     def opened(self, host: HostProcess, without_ports: str) -> None:
         """Work on the complete graph: everything that the rules want is asked for before anybody is told."""
@@ -87,6 +92,7 @@ class ServerEvents:
         self._buses.set_sample_rate(state.sample_rate_hz)
         self._note_plan(without_ports)
         self.plan_buses()
+        self._metadata.read(host)
         if self._again or changes.torn:
             self._read_anew(host)
 
@@ -99,6 +105,7 @@ class ServerEvents:
         if changes:
             self._changed_at = self._loop.time()
             self._publisher.graph(changes)
+        self._metadata.read(host)
         self._read_settings(host)
         if changes.shut_down is not None:
             self.keeper.client_shut_down(f"the server shut us down: {changes.shut_down}")
@@ -107,6 +114,15 @@ class ServerEvents:
             self._read_anew(host)
         elif changes.torn:
             self._read_anew(host)
+
+    def _changed(self, changes: Changes) -> None:
+        """Let the rules answer to what was read, not told."""
+        self._reconciler.take(changes)
+        self._publisher.graph(changes)
+
+    def want_metadata(self, wanted: bool) -> None:
+        """Let ports have their pretty names and the type CV from now on, or forget both."""
+        self._metadata.want(wanted, self.keeper.host)
 
     def _read_settings(self, host: HostProcess) -> None:
         memory, state = host.memory, self.keeper.state
@@ -166,7 +182,8 @@ class ServerEvents:
             self._plan_waiters.append(future)
             self.plan_buses()
             with suppress(TimeoutError):
-                await asyncio.wait_for(future, _PLAN_S)
+                async with asyncio.timeout(_PLAN_S):
+                    await future
 
     xruns_before = 0
     """Xruns of this generation that were there when the count was reset."""
@@ -192,11 +209,11 @@ class ServerEvents:
             return  # the generation is over, and with it the mirror
         changes = self._mirror.finish_load()
         # Aliases are told by no event: that others are read is no mistake of the mirror.
-        wrong = [change for change in changes.ports if not only_aliases_differ(change.before, change.now)]
+        wrong = [change for change in changes.ports if not is_same(change.before, change.now)]
         if wrong or changes.connections:
             log.warning("The mirror of the graph was wrong in %d places; mended", len(wrong) + len(changes.connections))
-        self._reconciler.take(changes)
-        self._publisher.graph(changes)
+        self._changed(changes)
+        self._metadata.read(host)
         if self._again or changes.torn:
             self._read_anew(host)
 
@@ -213,9 +230,8 @@ class ServerEvents:
         self._note_plan("")
         self._planned(None)
         self.xruns_before = 0
-        changes = self._mirror.clear()
-        self._reconciler.take(changes)
-        self._publisher.graph(changes)
+        self._metadata.end_generation()
+        self._changed(self._mirror.clear())
 
     def server_changed(self, before: ServerState, now: ServerState) -> None:
         """Pass the server's state on."""

@@ -69,8 +69,9 @@ class Outcome(StrEnum):
 class GraphDiff:
     """One burst of changes of the graph; to be applied in the order disconnected, removed, added, connected.
 
-    A port that went and came back under its name is in both lists, with its connections. `aliases`: ports of which
-    nothing else changed. `resync`: too many changes to tell, all tuples are empty, read the graph anew.
+    A port that went and came back under its name is in both lists, with its connections. `aliases`: ports that stayed, with
+    other aliases. `metadata`: ports whose pretty name, or whether they are CV, is not what was told of them before.
+    `resync`: too many changes to tell, all tuples are empty, read the graph anew.
     """
 
     previous: int
@@ -81,6 +82,7 @@ class GraphDiff:
     disconnected: tuple[Connection, ...] = ()
     renamed: tuple[tuple[PortName, PortName], ...] = ()
     aliases: tuple[Port, ...] = ()
+    metadata: tuple[Port, ...] = ()
     resync: bool = False
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jackd_router.core.clues import ways
+from jackd_router.core.clues import parts_of, ways
 from jackd_router.core.graph import Port, PortFlags, PortName, PortType
 from jackd_router.core.patterns import Form, Pattern
 from jackd_router.core.selector_index import PortIndex, SelectorIndex
@@ -108,15 +108,15 @@ def test_ports_that_are_found_are_those_that_were_added_and_may_match(history: l
     present: dict[PortName, Port] = {}
     for add, port, text in history:
         if add and port.name not in present:
-            index.add(port.name, port)
+            index.add(port.name, parts_of(port))
             present[port.name] = port
         elif not add and port.name in present:
-            index.remove(port.name, port)
+            index.remove(port.name, parts_of(port))
             del present[port.name]
         matching = {name for name, port in present.items() if match(SELECTORS[text], port) is not None}
         assert matching <= index.may_match(SELECTORS[text]) <= present.keys()
     for port in list(present.values()):
-        index.remove(port.name, port)
+        index.remove(port.name, parts_of(port))
     assert all(not index.may_match(selectors) for selectors in SELECTORS.values())
 
 
@@ -146,7 +146,7 @@ def test_nothing_that_matches_is_left_out(selectors: list[PortSelector], names: 
         index.add(owner, (selector,))
     known = [source(name, aliases=aliases) for name in names]
     for port in known:
-        ports.add(port.name, port)
+        ports.add(port.name, parts_of(port))
     for owner, selector in enumerate(selectors):
         found = ports.may_match((selector,))
         for port in known:
@@ -168,7 +168,7 @@ def test_ports_with_other_names_are_not_compared() -> None:
     index = PortIndex()
     for number in range(1000):
         port = source(f"synth {number}:out")
-        index.add(port.name, port)
+        index.add(port.name, parts_of(port))
     for text in ("'*ynth 17'", "'/.*h 17:(.*)/'", "'synth 17:*'", "{ exact = 'synth 17:out' }"):
         selectors = config(f"[[rule]]\nname = 'r'\nfrom = {text}\nto = 'z'\n").rules[0].sources
         assert index.may_match(selectors) == {"synth 17:out"}

@@ -191,3 +191,36 @@ def test_two_names_that_are_not_there_are_explained(
     assert state == "not-connected"
     assert "there is no port synth:out and no port desk:in now" in summary
     assert [step[0] for step in steps] == ["later"]
+
+
+def test_ports_are_chosen_by_their_pretty_names(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    desk = start_client("desk", inputs=["in_1", "in_2"])
+    desk.set_property("in_2", "pretty-name", "Grand Piano")
+    router = start_router(rule("piano", from_='"synth:left"', to='{ pretty_name = "grand*" }', enabled="false"))
+    eventually(remote.connected)
+    assert remote.call("Graph.GetMetadata") == []  # nobody asks for it
+    router.config_path.write_text(rule("piano", from_='"synth:left"', to='{ pretty_name = "*Piano" }'))
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+    eventually(lambda: synth.connections() == {("synth:left", "desk:in_2")})
+    desk.set_property("in_1", "pretty-name", "Upright Piano")
+    desk.set_property("in_2", "pretty-name", "Organ")
+    eventually(lambda: synth.connections() == {("synth:left", "desk:in_1")})
+
+
+def test_cv_is_kept_from_what_is_meant_for_sound(
+    start_client: StartClient, running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    modular = start_client("modular", outputs=["gate", "sound"])
+    start_client("desk", inputs=["in"])
+    modular.set_property("gate", "signal-type", "CV")
+    everything = rule("all", from_='"modular:*"', to='"desk:*"')
+    router = start_router(everything)
+    both = {("modular:gate", "desk:in"), ("modular:sound", "desk:in")}
+    eventually(lambda: modular.connections() == both)
+    router.config_path.write_text(everything + rule("cv", from_='{ type = "cv" }', to='"other:*"'))
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+    eventually(lambda: modular.connections() == {("modular:sound", "desk:in")})
+    remote.call("Rules.SetRuleEnabled", "sba{sv}", "cv", False, NO_OPTIONS)
+    eventually(lambda: modular.connections() == both)

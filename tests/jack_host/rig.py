@@ -24,6 +24,7 @@ FADE_FRAMES = 480
 MOST_FRAMES = 8192
 
 _POINTER, _U32, _INT = ct.c_void_p, ct.c_uint32, ct.c_int
+_ARGUMENT_TYPES: dict[type, type] = {bytes: ct.c_char_p, int: _INT, ct.c_uint64: ct.c_uint64}
 
 
 class FakePorts:
@@ -120,9 +121,9 @@ class Rig:
 
     # ---- notifications
 
-    def notify(self, callback: str, *arguments: int | bytes) -> None:
+    def notify(self, callback: str, *arguments: int | bytes | ct.c_uint64) -> None:
         """Call one of the kernel's callbacks as libjack would."""
-        types = [ct.c_char_p if isinstance(argument, bytes) else _INT for argument in arguments]
+        types = [_ARGUMENT_TYPES[type(argument)] for argument in arguments]
         ct.CFUNCTYPE(_INT, *types, _POINTER)(Kernel.callback(callback))(*arguments, self.kernel.address)
 
     def wakes(self) -> int:

@@ -76,6 +76,7 @@ static void *notifications(void *unused)
         if (id == 3) kernel_on_buffer_size(64 + draw(&seed) % 2, kernel);
         if (id == 4) kernel_on_freewheel(0, kernel);
         if (id == 5) kernel_on_xrun(kernel);
+        if (id == 6) kernel_on_property_change((1ull << 32) + id, "", 2, kernel);
         if (number % 64 == 0) usleep(100);
     }
     return NULL;

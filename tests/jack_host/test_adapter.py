@@ -47,6 +47,11 @@ result = {
     "disconnect": client.disconnect(b"adapter:out", b"adapter:in"),
     "load": client.load_percent(),
 }
+number, _ = result["ports"]["adapter:out"]
+result["metadata"] = [str(client.read_metadata(number))]
+for key, value in (("pretty-name", b"caf\\xe9"), ("signal-type", b"CV")):
+    client._client.set_property((1 << 32) + number + 1, "http://jackaudio.org/metadata/" + key, value)
+result["metadata"] += [str(client.read_metadata(number)), client.can_read_metadata()]
 client.close()
 try:
     adapter.JackClient("adapter", "no-such-server", kernel)
@@ -110,6 +115,9 @@ def check(server: JackServer, path: Path | None) -> str:
     assert result["disconnect"] == 0
     assert 0 <= result["load"] <= 100
     assert result["error"]
+    number, _ = ports["adapter:out"]
+    rows = [(number, b"adapter:out", None, None), (number, b"adapter:out", b"caf\xe9", b"CV")]
+    assert result["metadata"] == [*map(str, rows), True]
     return str(result["release"])
 
 

@@ -73,6 +73,17 @@ def test_other_notifications(rig: Rig) -> None:
     ]
 
 
+def test_property_of_a_port_is_told_where_it_is_one_that_is_read(rig: Rig) -> None:
+    port, client, everybody = (ct.c_uint64(subject) for subject in ((1 << 32) + 8, (2 << 32) + 8, 0))
+    pretty_name, signal_type = (b"http://jackaudio.org/metadata/" + word for word in (b"pretty-name", b"signal-type"))
+    for subject in (port, client, everybody):
+        for key in (pretty_name, signal_type, b"", pretty_name + b"s", b"urn:other"):
+            rig.notify("kernel_on_property_change", subject, key, 1)
+    assert rig.wakes() == 6
+    told = [(event.event, event.a, event.on, event.name) for event in rig.memory.take_events()]
+    assert told == [(memory.EVENT_PROPERTY, 7, 1, b"")] * 3 + [(memory.EVENT_PROPERTY, 0, 0, b"")] * 3
+
+
 def test_names_that_are_long_or_not_utf8_come_whole(rig: Rig) -> None:
     name = b"client\xff:" + b"\xe9" * 310
     rig.ports.add(1, name)

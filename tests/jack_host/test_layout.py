@@ -20,7 +20,7 @@ STRUCTURES: dict[str, type[ct.Structure]] = {
     "libjack": kernel.LibJack,
 }
 NUMBERS = ("MAX_PORTS", "MAX_CELLS", "METER_WINDOWS", "RING_RECORDS", "GOES_ON", "AT_TARGET", "FROM_SILENCE")
-EVENTS = ("EVENT_PORT", "EVENT_CONNECTION", "EVENT_CLIENT", "EVENT_RENAME", "EVENT_ALIAS", "EVENT_SHUTDOWN")
+EVENTS = ("EVENT_PORT", "EVENT_CONNECTION", "EVENT_CLIENT", "EVENT_RENAME", "EVENT_ALIAS", "EVENT_SHUTDOWN", "EVENT_PROPERTY")
 IN_C = {("cell", "input"): "in", ("cell", "output"): "out"}
 
 

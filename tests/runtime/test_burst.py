@@ -110,6 +110,38 @@ def test_rename_and_alias_are_told() -> None:
     assert (diff.ports_removed, [port.name for port in diff.ports_added]) == (("a:o",), ["a:p"])
 
 
+def test_metadata_is_told_and_the_port_stays() -> None:
+    mirror = Mirror()
+    mirror.want_metadata(wanted=True)
+    pair = [event(memory.EVENT_PORT, 1, flags=2, name=b"a:o"), event(memory.EVENT_PORT, 2, flags=1, name=b"a:i")]
+    mirror.fold([*pair, event(memory.EVENT_CONNECTION, 1, 2)])
+    asked = mirror.take_unread()
+    burst = Burst(mirror.version)
+    for row in ((1, b"a:o", b"Left", b"CV"), (1, b"a:o", b"Left", None), (1, b"a:o", None, None)):
+        burst.add(mirror.take_metadata(asked, [row]))
+        diff = burst.take(mirror.graph, mirror.version)
+        assert diff == GraphDiff(diff.previous, mirror.version, metadata=(mirror.graph.ports[PortName("a:o")],))
+        assert diff.version > diff.previous
+    burst.add(mirror.take_metadata(asked, [(1, b"a:o", b"once", None)]))
+    burst.add(mirror.take_metadata(asked, [(1, b"a:o", None, None)]))
+    diff = burst.take(mirror.graph, mirror.version)
+    assert diff == GraphDiff(diff.previous, mirror.version), "what came and went is not told"
+
+
+def test_metadata_of_a_new_port_is_told_with_it() -> None:
+    mirror = Mirror()
+    mirror.want_metadata(wanted=True)
+    burst = Burst(mirror.version)
+    burst.add(mirror.fold([event(memory.EVENT_PORT, 1, flags=2, name=b"a:o"), event(memory.EVENT_PORT, 2, name=b"a:i")]))
+    burst.add(mirror.take_metadata(mirror.take_unread(), [(1, b"a:o", b"Left", b"CV"), (2, b"a:i", None, None)]))
+    diff = burst.take(mirror.graph, mirror.version)
+    assert [(port.name, port.type) for port in diff.ports_added] == [("a:o", "cv"), ("a:i", "audio")]
+    assert [port.pretty_name for port in diff.metadata] == ["Left"]
+    burst.add(mirror.fold([event(memory.EVENT_PORT, 1, on=0), event(memory.EVENT_PORT, 1, flags=2, name=b"a:o")]))
+    diff = burst.take(mirror.graph, mirror.version)
+    assert ([port.name for port in diff.ports_added], diff.metadata) == (["a:o"], ()), "a new port has none until it is told"
+
+
 def test_too_much_to_tell_is_a_resync_and_the_next_goes_on_from_there() -> None:
     mirror = Mirror()
     burst, copy = Burst(mirror.version), Copy(mirror.version)

@@ -223,3 +223,85 @@ def test_shutdown_is_told_also_while_a_snapshot_is_read() -> None:
     assert mirror.fold([told]).shut_down == "the end"
     mirror.begin_load()
     assert mirror.fold([told]).shut_down == "the end"
+
+
+# ---- metadata
+
+
+def with_two_ports() -> Mirror:
+    """Give a mirror with metadata wanted, an output port 1 and an input port 2."""
+    mirror = Mirror()
+    mirror.want_metadata(wanted=True)
+    mirror.fold([event(memory.EVENT_PORT, 1, flags=2, name=b"a:out"), event(memory.EVENT_PORT, 2, flags=1, name=b"a:in")])
+    return mirror
+
+
+def said(mirror: Mirror) -> dict[str, tuple[str | None, str]]:
+    """Give pretty name and type of each port."""
+    return {name: (port.pretty_name, port.type) for name, port in mirror.graph.ports.items()}
+
+
+def test_what_was_told_is_to_be_read_once() -> None:
+    mirror = with_two_ports()
+    assert mirror.take_unread().keys() == {1, 2}
+    mirror.fold([event(memory.EVENT_PROPERTY, 1), event(memory.EVENT_PROPERTY, 9), event(memory.EVENT_PROPERTY, 1)])
+    assert mirror.take_unread().keys() == {1}
+    mirror.fold([event(memory.EVENT_PROPERTY, 0, on=0)])
+    assert mirror.take_unread().keys() == {1, 2}
+    mirror.fold([event(memory.EVENT_PROPERTY, 1), event(memory.EVENT_PORT, 1, on=0)])
+    assert mirror.take_unread() == {}
+
+
+def test_nothing_is_to_be_read_while_nobody_wants_it() -> None:
+    mirror = with_two_ports()
+    mirror.take_metadata(mirror.take_unread(), [(1, b"a:out", b"Left", b"CV")])
+    changes = mirror.want_metadata(wanted=False)
+    assert [change.name for change in changes.ports] == ["a:out"]
+    assert said(mirror) == {"a:out": (None, "audio"), "a:in": (None, "audio")}
+    mirror.fold([event(memory.EVENT_PROPERTY, 1), event(memory.EVENT_PORT, 3, name=b"b:in")])
+    assert mirror.take_unread() == {}
+    assert not mirror.want_metadata(wanted=True)
+    assert mirror.take_unread().keys() == {1, 2, 3}
+
+
+def test_only_audio_is_ever_cv() -> None:
+    mirror = with_two_ports()
+    mirror.fold([event(memory.EVENT_PORT, 3, name=b"a:midi")._replace(type=b"8 bit raw midi")])
+    rows = [(1, b"a:out", None, b"CV"), (2, b"a:in", None, b"AUDIO"), (3, b"a:midi", b"Keys", b"CV")]
+    mirror.take_metadata(mirror.take_unread(), rows)
+    assert said(mirror) == {"a:out": (None, "cv"), "a:in": (None, "audio"), "a:midi": ("Keys", "midi")}
+
+
+def test_late_answer_is_not_taken_for_the_port_that_came_meanwhile() -> None:
+    mirror = with_two_ports()
+    asked = mirror.take_unread()
+    again = event(memory.EVENT_PORT, 1, flags=2, name=b"a:out")
+    mirror.fold([event(memory.EVENT_PORT, 1, on=0), again, event(memory.EVENT_RENAME, 2, name=b"a:other")])
+    rows = [(1, b"a:out", b"Old", None), (2, b"a:in", b"Old", None), (7, b"a:none", b"Old", None)]
+    assert not mirror.take_metadata(asked, rows)
+    asked = mirror.take_unread()
+    assert asked.keys() == {1, 2}
+    assert not mirror.take_metadata(asked, [(1, b"b:out", b"Early", None)]), "the host read it of another port already"
+    assert mirror.take_metadata(asked, [(1, b"a:out", b"New", None)])
+    assert said(mirror)["a:out"] == ("New", "audio")
+
+
+def test_port_that_is_told_or_listed_again_or_renamed_keeps_its_metadata() -> None:
+    mirror = with_two_ports()
+    mirror.take_metadata(mirror.take_unread(), [(1, b"a:out", b"Left", b"CV")])
+    assert not mirror.fold([event(memory.EVENT_PORT, 1, flags=2, name=b"a:out")])
+    mirror.begin_load()
+    mirror.collect(protocol.PORTS, [(1, b"a:out", 2, AUDIO, ()), (2, b"a:in", 1, AUDIO, ())])
+    assert not mirror.finish_load()
+    assert mirror.take_unread() == {}
+    mirror.fold([event(memory.EVENT_RENAME, 1, name=b"a:new")])
+    assert said(mirror)["a:new"] == ("Left", "cv")
+
+
+def test_after_a_loss_all_metadata_is_read() -> None:
+    mirror = with_two_ports()
+    mirror.take_unread()
+    mirror.begin_load(after_loss=True)
+    mirror.collect(protocol.PORTS, [(1, b"a:out", 2, AUDIO, ()), (2, b"a:in", 1, AUDIO, ())])
+    assert not mirror.finish_load()
+    assert mirror.take_unread().keys() == {1, 2}

@@ -121,6 +121,18 @@ class JackClient:
         """Rename an own audio port, by short names."""
         self.ask("rename", port=port, new_name=new_name)
 
+    def set_property(self, port: str, key: str, value: str) -> None:
+        """Set what metadata says of an own port, by short name; the key is the last word of JACK's ("pretty-name")."""
+        self.ask("set_property", port=port, key=key, value=value)
+
+    def remove_property(self, port: str, key: str | None = None) -> None:
+        """Remove what metadata says of an own port: one key, or all of them."""
+        self.ask("remove_property", port=port, key=key)
+
+    def remove_all_properties(self) -> None:
+        """Remove all metadata of everybody."""
+        self.ask("remove_all_properties")
+
     def connect(self, source: str, destination: str) -> None:
         """Connect any two ports, by full name."""
         self.ask("connect", source=source, destination=destination)

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 Samples: TypeAlias = NDArray[np.float32]
 Answer: TypeAlias = dict[str, object]
 
+_METADATA = "http://jackaudio.org/metadata/"
+
 
 class Sound:
     """What the process callback sends and records. Swapped whole by the request thread."""
@@ -120,6 +122,25 @@ class Program:
         self.audio = self.audio | {new_name: renamed}
         return {}
 
+    def set_property(self, port: str, key: str, value: str) -> Answer:
+        """Set what metadata says of an own port."""
+        self.client.set_property(self._port(port).uuid, _METADATA + key, value.encode("utf-8", "surrogateescape"))
+        return {}
+
+    def remove_property(self, port: str, key: str | None) -> Answer:
+        """Remove one key, or all, of an own port."""
+        subject = self._port(port).uuid
+        if key is None:
+            self.client.remove_properties(subject)
+        else:
+            self.client.remove_property(subject, _METADATA + key)
+        return {}
+
+    def remove_all_properties(self) -> Answer:
+        """Remove all metadata of everybody."""
+        self.client.remove_all_properties()
+        return {}
+
     def connect(self, source: str, destination: str) -> Answer:
         """Connect two ports."""
         self.client.connect(source, destination)
@@ -167,8 +188,11 @@ class Program:
         self.sound = Sound(_decoded(send), (), 0, repeat=True)
         return {}
 
+    def _port(self, name: str) -> jack.OwnPort:
+        return (self.audio | self.midi)[name]
+
     def _take(self, name: str) -> jack.OwnPort:
-        port = (self.audio | self.midi)[name]
+        port = self._port(name)
         self.audio = {key: value for key, value in self.audio.items() if key != name}
         self.midi = {key: value for key, value in self.midi.items() if key != name}
         return port

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def children(pid: int) -> tuple[int, ...]:
     """Give the processes that the threads of this one have started and that still run."""
     found: list[int] = []
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        found += map(int, (thread / "children").read_text().split())
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            found += map(int, (thread / "children").read_text().split())
     return tuple(sorted(found))
 
 
@@ -87,9 +89,10 @@ def counters(pid: int, *, without_threads: Sequence[str] = ()) -> Counters:
     wakeups = 0
     threads = tuple((proc / "task").iterdir())
     for thread in threads:
-        if (thread / "comm").read_text().strip() not in without_threads:
-            fields = _status_fields(thread)
-            wakeups += int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            if (thread / "comm").read_text().strip() not in without_threads:
+                fields = _status_fields(thread)
+                wakeups += int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
     return Counters(
         descriptors=len(tuple((proc / "fd").iterdir())),
         threads=len(threads),
