@@ -336,12 +336,12 @@ class Matcher:
         return frozenset((self.rules[each.rank].name, each.followed, each.partner) for each in self._follows.left_out)
 
     def via_passages(self) -> Iterator[tuple[PortName, PortName]]:
-        """Give (input, output) of each client that an active rule leads sound through."""
+        """Give (input, output) of each client that an active rule leads sound through; of our buses the matrix tells more."""
         self.settle()
         for part, chain in self._chains.items():
             if part.type is PortType.AUDIO:
                 for number in {hop.destination.number for hop in chain.hops if hop.destination.role is Role.VIA_IN}:
-                    for client in part.clients(Place(Role.VIA_IN, number)):
+                    for client in set(part.clients(Place(Role.VIA_IN, number))) - {self._client_name}:
                         outputs = part.ports(Place(Role.VIA_OUT, number), client)
                         yield from itertools.product(part.ports(Place(Role.VIA_IN, number), client), outputs)
 
