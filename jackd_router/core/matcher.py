@@ -540,22 +540,24 @@ class Matcher:
 
     def _drop(self, cell: Cell, pairs: Iterable[Connection]) -> None:
         rank = cell.part.rank
+        is_followed, is_shared = self._is_followed(cell), bool(self.rules[rank].via)
         for connection in pairs:
-            if self._is_followed(cell):
+            if is_followed:
                 for is_bypassed in (False, True):
                     self._follows.remove(Partner(rank, *connection, is_bypassed))
-            elif self.rules[rank].via:
+            elif is_shared:
                 self._choose_shared(connection, cell, None)
             else:
                 self.choices.drop(connection, rank)
 
     def _choose(self, cell: Cell) -> None:
         rank = cell.part.rank
+        is_followed, is_shared = self._is_followed(cell), bool(self.rules[rank].via)
         for connection, choice in self._cells.get(cell, {}).items():
-            if self._is_followed(cell):
+            if is_followed:
                 self._follows.remove(Partner(rank, *connection, not choice.is_bypassed))
                 self._follows.add(Partner(rank, *connection, choice.is_bypassed))
-            elif self.rules[rank].via:
+            elif is_shared:
                 self._choose_shared(connection, cell, choice)
             else:
                 self.choices.choose(connection, rank, choice)
