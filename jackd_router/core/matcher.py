@@ -341,12 +341,12 @@ class Matcher:
         return frozenset((self.rules[each.rank].name, each.followed, each.partner) for each in self._follows.left_out)
 
     def via_passages(self) -> Iterator[tuple[PortName, PortName]]:
-        """Give (input, output) of each client that an active rule leads sound through."""
+        """Give (input, output) of each client that an active rule leads sound through; of our buses the matrix tells more."""
         self.settle()
         for part, chain in self._chains.items():
             if part.type is PortType.AUDIO:
                 for number in {hop.destination.number for hop in chain.hops if hop.destination.role is Role.VIA_IN}:
-                    for client in part.clients(Place(Role.VIA_IN, number)):
+                    for client in set(part.clients(Place(Role.VIA_IN, number))) - {self._client_name}:
                         outputs = part.ports(Place(Role.VIA_OUT, number), client)
                         yield from itertools.product(part.ports(Place(Role.VIA_IN, number), client), outputs)
 
@@ -546,22 +546,24 @@ class Matcher:
 
     def _drop(self, cell: Cell, pairs: Iterable[Connection]) -> None:
         rank = cell.part.rank
+        is_followed, is_shared = self._is_followed(cell), bool(self.rules[rank].via)
         for connection in pairs:
-            if self._is_followed(cell):
+            if is_followed:
                 for is_bypassed in (False, True):
                     self._follows.remove(Partner(rank, *connection, is_bypassed))
-            elif self.rules[rank].via:
+            elif is_shared:
                 self._choose_shared(connection, cell, None)
             else:
                 self.choices.drop(connection, rank)
 
     def _choose(self, cell: Cell) -> None:
         rank = cell.part.rank
+        is_followed, is_shared = self._is_followed(cell), bool(self.rules[rank].via)
         for connection, choice in self._cells.get(cell, {}).items():
-            if self._is_followed(cell):
+            if is_followed:
                 self._follows.remove(Partner(rank, *connection, not choice.is_bypassed))
                 self._follows.add(Partner(rank, *connection, choice.is_bypassed))
-            elif self.rules[rank].via:
+            elif is_shared:
                 self._choose_shared(connection, cell, choice)
             else:
                 self.choices.choose(connection, rank, choice)

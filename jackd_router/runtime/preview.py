@@ -19,7 +19,7 @@ from jackd_router.runtime.state import PlanReport
 def simulate(config: Config, graph: Graph, *, client_name: str = "", profile: str = DEFAULT_PROFILE.name) -> PlanReport:
     """Give what a configuration would do to a graph that nobody has to have; `client_name`: ours there."""
     client_name = client_name or config.client_name
-    graph, dropped = _with_its_buses(graph, config, client_name)
+    graph, dropped = with_its_buses(graph, config, client_name)
     matcher = Matcher(config, client_name=client_name, graph=graph)
     matcher.set_profile(profile)
     for port in graph.ports.values():
@@ -28,7 +28,7 @@ def simulate(config: Config, graph: Graph, *, client_name: str = "", profile: st
     return replace(report, disconnect=(*dropped, *report.disconnect))
 
 
-def _with_its_buses(graph: Graph, config: Config, client_name: str) -> tuple[Graph, tuple[Connection, ...]]:
+def with_its_buses(graph: Graph, config: Config, client_name: str) -> tuple[Graph, tuple[Connection, ...]]:
     """Give the graph as it is once our client has the buses of this configuration, and what goes with ports of older ones."""
     after = graph.copy()
     wanted = {port.name: port for port in _bus_ports(config, client_name)}

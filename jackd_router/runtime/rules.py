@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config, Rule
@@ -18,7 +18,7 @@ from jackd_router.core.steps import run_at_once
 from jackd_router.core.words import inactive_because
 from jackd_router.runtime.garbage import collected_later
 from jackd_router.runtime.inhibitors import Inhibitors
-from jackd_router.runtime.preview import preview, preview_in_steps, situation
+from jackd_router.runtime.preview import preview, preview_in_steps, situation, with_its_buses
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.slices import run_in_slices
 from jackd_router.runtime.state import PlanReport, RuleState
@@ -26,6 +26,10 @@ from jackd_router.runtime.state_file import StateFile
 
 _PORTS_IN_A_ROW = 10
 """Ports that new rules are matched with without a pause: about a millisecond."""
+
+
+_Basis = tuple[str, str, dict[str, bool]]
+"""What a matcher depends on beside the configuration and the ports: our name, the profile, the rules that were switched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ class Rules:
             await run_in_slices(matcher.settle_in_steps())
             matcher.take_changed()
             report, planned = await run_in_slices(preview_in_steps(now))
+            report = await self._report_with_buses(config, basis, graph) or report
             if basis == self._basis(config):  # else a rule was switched meanwhile, or the server gave us another name
                 run_at_once(self._told_of_ports(matcher, known))
                 matcher.all_connections_changed()  # it was not told of those that came and went since the plan
@@ -126,28 +131,33 @@ class Rules:
                 return Prepared(config, matcher, report, planned.concerned | meanwhile)
             matcher.retire()
 
+    async def _report_with_buses(self, config: Config, basis: _Basis, graph: Graph) -> PlanReport | None:
+        """Tell what would be with the buses of the configuration; None where they are there already, or no server is."""
+        after, dropped = with_its_buses(graph, config, basis[0])
+        if not graph.ports or after.ports.keys() == graph.ports.keys():
+            return None
+        matcher = await asyncio.to_thread(self._empty_matcher, config, basis, after)
+        await run_in_slices(_told_of(matcher, after.ports.values()))
+        report, _ = await run_in_slices(preview_in_steps(self._situation(config, matcher, after)))
+        matcher.retire()
+        return replace(report, disconnect=(*dropped, *report.disconnect))
+
     def _told_of_ports(self, matcher: Matcher, known: dict[PortName, Port]) -> Generator[None, None, None]:
         """Tell a matcher of all ports that it does not know as they are; `known`: what it was told before."""
         while todo := [port for port in self._graph.ports.values() if known.get(port.name) is not port]:
-            # Sources first: each may bring a key, and with it other selectors for destinations.
-            todo.sort(key=lambda port: not port.is_source)
-            for number, port in enumerate(todo, 1):
-                if port.name in self._graph.ports:
-                    matcher.add_port(port)
-                    known[port.name] = port
-                if number % _PORTS_IN_A_ROW == 0:
-                    yield
+            known |= {port.name: port for port in todo}
+            yield from _told_of(matcher, todo)
         for name in known.keys() - self._graph.ports.keys():
             matcher.remove_port(name)
             del known[name]
 
-    def _basis(self, config: Config) -> tuple[str, str, dict[str, bool]]:
-        """Give what a matcher depends on beside the configuration and the ports: our name, the profile, switched rules."""
+    def _basis(self, config: Config) -> _Basis:
+        """Give what a matcher for this configuration depends on now."""
         return self.client_name or config.client_name, config.profile(self.profile).name, self._switched(config)
 
-    def _empty_matcher(self, config: Config, basis: tuple[str, str, dict[str, bool]]) -> Matcher:
+    def _empty_matcher(self, config: Config, basis: _Basis, graph: Graph | None = None) -> Matcher:
         client_name, profile, switched = basis
-        matcher = Matcher(config, client_name=client_name, graph=self._graph)
+        matcher = Matcher(config, client_name=client_name, graph=graph or self._graph)
         matcher.set_profile(profile)
         for name, enabled in switched.items():
             matcher.set_rule_enabled(name, enabled)
@@ -254,3 +264,11 @@ class Rules:
         if self._inhibitors:
             return "rules are stopped by " + ", ".join(who for _, _, who, _ in self._inhibitors.records())
         return ""
+
+
+def _told_of(matcher: Matcher, ports: Iterable[Port]) -> Generator[None, None, None]:
+    """Tell a matcher of ports: sources first, for each may bring a key, and with it other selectors for destinations."""
+    for number, port in enumerate(sorted(ports, key=lambda port: not port.is_source), 1):
+        matcher.add_port(port)
+        if number % _PORTS_IN_A_ROW == 0:
+            yield

@@ -5,7 +5,8 @@ A case has `name`, `config` (the text of a configuration), `sources` and `destin
 `failed`, `profile`, `disabled` (rules), `client_name`; and of what is expected at least one: the whole of `wanted`, `connect`,
 `disconnect`, `steps` ("deed pair (rule): reason", in their order), `adopted` ("pair" = "rule"), `released`, `refused`,
 `fan_out`, `unmet`, `shadowed`, `left_out` ("followed -> partner"), `matched` (rule = number of ports), or some `forbidden`,
-`left`, `bypassed`, `withheld`, `unspoken`, `decided_by`, `explained` ("pair" = words of it), `told` ("pair" = { rule = words }).
+`left`, `bypassed`, `withheld`, `unspoken`, `decided_by`, `explained` ("pair" = words), `told` ("pair" = { rule = words }). Words
+that begin with the state of the pair, or with the outcome of the rule, are all that is said; others are a part of it.
 Names are written as they are shown: a byte that is not UTF-8 is `\xNN`, a backslash `\\`.
 """
 
@@ -119,10 +120,16 @@ def _check_deciders(now: _Situation, case: Case) -> None:
     assert {pair: rule and rule.name for pair, rule in deciders.items()} == _table(case, "decided_by")
 
 
+def _check_words(told: str, expected: str) -> None:
+    """Hold what begins with the state, or the outcome, to be all of it."""
+    state = told.partition(":")[0]
+    assert told == expected if expected.startswith(f"{state}: ") else expected in told, told
+
+
 def _check_explanations(now: _Situation, case: Case) -> None:
     for pair, words in _table(case, "explained").items():
         told = explain(connection(pair), now.situation, Facts(failures=dict.fromkeys(now.situation.failed, "code -1")))
-        assert str(words) in f"{told.state}: {told.summary}"
+        _check_words(f"{told.state}: {told.summary}", str(words))
 
 
 def _check_steps(now: _Situation, case: Case) -> None:
@@ -136,7 +143,8 @@ def _check_told(now: _Situation, case: Case) -> None:
         told = explain(connection(pair), now.situation, Facts())
         steps = {step.rule: f"{step.outcome}: {step.reason}" for step in told.steps}
         assert steps.keys() == expected.keys()
-        assert all(words in steps[rule] for rule, words in expected.items()), steps
+        for rule, words in expected.items():
+            _check_words(steps[rule], words)
 
 
 def _pairs(case: Case, key: str) -> set[object]:
@@ -250,7 +258,12 @@ class _Detour:
         }
 
 
-@pytest.mark.parametrize("case", list(_cases()))
+def _is_small(case: Case) -> bool:
+    """Tell whether a detour takes little time: it grows with the square of what is there."""
+    return sum(len(ports) for ports in (case.get("sources", ()), case.get("destinations", ())) if isinstance(ports, list)) < 9
+
+
+@pytest.mark.parametrize("case", [each for each in _cases() if _is_small(each.values[0])])  # type: ignore[arg-type]
 def test_case_after_a_detour(case: Case) -> None:
     detour = _Detour(case)
     detour.go()

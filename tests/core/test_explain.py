@@ -11,6 +11,7 @@ from jackd_router.core.explain import Explanation, Facts, Outcome, State, explai
 from jackd_router.core.feedback import Danger, Feedback
 from jackd_router.core.graph import PortName, PortType
 from jackd_router.core.plan import Situation
+from jackd_router.core.words import inactive_because
 from tests.core.building import config, connection, destination, graph, matcher, source
 
 RULES = """
@@ -225,3 +226,16 @@ def test_one_port_is_explained_with_every_peer() -> None:
 def test_names_are_shown() -> None:
     found = told(f"{PORTS[-1].name} -> mixer:in_1")
     assert found.summary == r"Caf\xe9:out -> mixer:in_1 is not connected: no rule speaks of it"
+
+
+def test_the_peers_of_a_port_come_in_natural_order() -> None:
+    ports = [source("a:out"), *(destination(f"b:in_{number}") for number in (1, 2, 10))]
+    asked = matcher(config("[[rule]]\nname = 'r'\nfrom = 'a'\nto = 'b'\n"), ports)
+    peers = explain_port(PortName("a:out"), Situation(asked, graph(ports)), Facts())
+    assert [peer for peer, _ in peers] == ["b:in_1", "b:in_2", "b:in_10"]
+
+
+def test_why_a_rule_does_not_count_is_told_whatever_the_pair() -> None:
+    asked = situation().matcher
+    reasons = {rule.name: inactive_because(asked, rule) for rule in asked.rules}
+    assert reasons == {"off": "it is switched off", "no": "", "mine": "", "yes": ""}
