@@ -8,29 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from jackd_router.core.choices import Choice, Choices
+from jackd_router.core.choices import Choice, Choices, most_wanted
 from jackd_router.core.config import Rule
 from jackd_router.core.graph import Connection, PortName
 
 
 class Partner(NamedTuple):
-    """A followed port, and one that shall get whatever the followed one gets, by a rule (its rank).
-
-    `is_bypassed`: one that shall not, as the way leads through a client of `via`.
-    """
+    """A followed port, and one that shall get whatever the followed one gets, by a rule (its rank)."""
 
     rank: int
     followed: PortName
     partner: PortName
-    is_bypassed: bool = False
 
 
-class _Made(NamedTuple):
-    """What a partner and a connection make."""
-
-    connection: Connection
-    rank: int
-    is_bypassed: bool
+_Made = tuple[Connection, int]
+"""A pair, and the rank of the rule that chooses it."""
 
 
 class Follows:
@@ -39,11 +31,11 @@ class Follows:
     def __init__(self, rules: Mapping[int, Rule], choices: Choices) -> None:
         """Take the rules that follow, by rank, and where what they choose is noted."""
         self._rules, self._choices = rules, choices
-        self._partners: set[Partner] = set()
-        self._by_followed: dict[PortName, set[Partner]] = {}
+        self._partners: dict[Partner, Choice] = {}
+        self._by_followed: dict[PortName, dict[Partner, Choice]] = {}
         self._left_out: frozenset[Partner] = frozenset()
-        self._made: dict[PortName, set[_Made]] = {}
-        self._reasons: dict[_Made, set[PortName]] = {}
+        self._made: dict[PortName, dict[_Made, Choice]] = {}
+        self._reasons: dict[_Made, dict[PortName, Choice]] = {}
         self._stale: set[PortName] = set()
         self._changed = False
 
@@ -57,14 +49,14 @@ class Follows:
         """Whether there is something to settle."""
         return self._changed or bool(self._stale)
 
-    def add(self, partner: Partner) -> None:
-        """Note a partner."""
-        self._partners.add(partner)
+    def set(self, partner: Partner, choice: Choice) -> None:
+        """Note a partner, and as what it is chosen: bypassed is one that shall not get it, as the way leads through `via`."""
+        self._partners[partner] = choice
         self._changed = True
 
     def remove(self, partner: Partner) -> None:
         """Forget a partner."""
-        self._partners.discard(partner)
+        self._partners.pop(partner, None)
         self._changed = True
 
     def fed(self, port: PortName) -> None:
@@ -91,11 +83,11 @@ class Follows:
         """Take the partners rule by rule, but for those that close a circle."""
         before = self._by_followed
         self._by_followed, left_out = {}, set()
-        for partner in sorted(self._partners):
-            if not partner.is_bypassed and self._leads(partner.partner, partner.followed):
+        for partner, choice in sorted(self._partners.items()):
+            if not choice.is_bypassed and self._leads(partner.partner, partner.followed):
                 left_out.add(partner)
             else:
-                self._by_followed.setdefault(partner.followed, set()).add(partner)
+                self._by_followed.setdefault(partner.followed, {})[partner] = choice
         self._left_out = frozenset(left_out)
         ports = before.keys() | self._by_followed.keys()
         self._stale |= {port for port in ports if before.get(port) != self._by_followed.get(port)}
@@ -107,7 +99,8 @@ class Follows:
             now = waiting.pop()
             if now == target:
                 return True
-            further = {partner.partner for partner in self._by_followed.get(now, ()) if not partner.is_bypassed} - seen
+            partners = self._by_followed.get(now, {}).items()
+            further = {partner.partner for partner, choice in partners if not choice.is_bypassed} - seen
             seen |= further
             waiting += further
         return False
@@ -116,35 +109,43 @@ class Follows:
         self, followed: PortName, connections: Iterable[Connection], is_outside: Callable[[Partner, PortName], bool]
     ) -> None:
         sources = [connection.source for connection in connections if connection.destination == followed]
-        made = {
-            _Made(Connection(source, partner.partner), partner.rank, partner.is_bypassed)
-            for partner in self._by_followed.get(followed, ())
+        made: dict[_Made, Choice] = {
+            (Connection(source, partner.partner), partner.rank): choice
+            for partner, choice in self._by_followed.get(followed, {}).items()
             for source in sources
             if not (self._is_of_same_client(source, partner) or is_outside(partner, source))
         }
-        before = self._made.pop(followed, set())
+        before = self._made.pop(followed, {})
         if made:
             self._made[followed] = made
-        for each in before - made:
-            reasons = self._reasons[each]
-            reasons.discard(followed)
-            if not reasons:
-                del self._reasons[each]
-                self._choices.drop(each.connection, each.rank)
-        for each in made - before:
-            self._reasons.setdefault(each, set()).add(followed)
-            self._choices.choose(each.connection, each.rank, Choice(is_bypassed=each.is_bypassed))
+        for each in before.keys() - made.keys():
+            del self._reasons[each][followed]
+            self._choose(*each)
+        for each, choice in made.items():
+            self._reasons.setdefault(each, {})[followed] = choice
+            self._choose(*each)
+
+    def _choose(self, connection: Connection, rank: int) -> None:
+        """Choose a pair as the followed ports want it; no longer, where none does."""
+        reasons = self._reasons[connection, rank]
+        if reasons:
+            self._choices.choose(connection, rank, most_wanted(reasons.values()))
+        else:
+            del self._reasons[connection, rank]
+            self._choices.drop(connection, rank)
 
     def _is_of_same_client(self, source: PortName, partner: Partner) -> bool:
         return _same_client(source, partner.partner) and not self._rules[partner.rank].same_client
 
     def reasons(self, connection: Connection, rank: int) -> frozenset[PortName]:
         """Give the followed ports because of which a rule chooses the pair."""
-        return frozenset(self._reasons.get(_Made(connection, rank, False), ()))
+        reasons = self._reasons.get((connection, rank), {})
+        return frozenset(followed for followed, choice in reasons.items() if not choice.is_bypassed)
 
     def chosen_by(self, rank: int) -> frozenset[Connection]:
         """Give the pairs that a rule chooses because of what it follows."""
-        return frozenset(made.connection for made in self._reasons if made.rank == rank and not made.is_bypassed)
+        made = ((pair, reasons) for (pair, other), reasons in self._reasons.items() if other == rank)
+        return frozenset(pair for pair, reasons in made if not most_wanted(reasons.values()).is_bypassed)
 
 
 def _same_client(one: PortName, other: PortName) -> bool:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from jackd_router.core.chain import NO_CHAIN, Chain, Hop, chain_of, outside_of
-from jackd_router.core.choices import Choice, Choices, Group
+from jackd_router.core.choices import Choice, Choices, Group, most_wanted
 from jackd_router.core.config import DEFAULT_PROFILE, Action, Config, Exclusive, Rule
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.follow import Follows, Partner
@@ -549,8 +549,7 @@ class Matcher:
         is_followed, is_shared = self._is_followed(cell), bool(self.rules[rank].via)
         for connection in pairs:
             if is_followed:
-                for is_bypassed in (False, True):
-                    self._follows.remove(Partner(rank, *connection, is_bypassed))
+                self._follows.remove(Partner(rank, *connection))
             elif is_shared:
                 self._choose_shared(connection, cell, None)
             else:
@@ -561,8 +560,7 @@ class Matcher:
         is_followed, is_shared = self._is_followed(cell), bool(self.rules[rank].via)
         for connection, choice in self._cells.get(cell, {}).items():
             if is_followed:
-                self._follows.remove(Partner(rank, *connection, not choice.is_bypassed))
-                self._follows.add(Partner(rank, *connection, choice.is_bypassed))
+                self._follows.set(Partner(rank, *connection), choice)
             elif is_shared:
                 self._choose_shared(connection, cell, choice)
             else:
@@ -577,8 +575,7 @@ class Matcher:
         else:
             sharers[cell] = choice
         if sharers:
-            # Made rather than waited for, and wanted rather than decided against.
-            self.choices.choose(connection, rank, min(sharers.values()))
+            self.choices.choose(connection, rank, most_wanted(sharers.values()))
         else:
             del self._sharers[connection, rank]
             self.choices.drop(connection, rank)
