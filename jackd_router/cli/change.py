@@ -34,7 +34,9 @@ async def _ask_about(daemon: Daemon, member: str, pair: Pair, *, hold: bool = Fa
 
 
 async def switch_rules(daemon: Daemon, *, names: list[str], enabled: bool, json: bool) -> Exit:
-    """Switch rules on or off; kept over restarts of the daemon."""
+    """Switch rules on or off, all of them or none; kept over restarts of the daemon."""
+    for name in names:
+        await daemon.call("Rules.GetRule", "s", typed(name))  # refused, with the nearest name, where there is no such rule
     for name in names:
         await daemon.call("Rules.SetRuleEnabled", "sba{sv}", typed(name), enabled, options())
         if not json:

@@ -62,13 +62,15 @@ async def graph(daemon: Daemon, *, json: bool) -> Exit:
     version, known, connected = await _graph(daemon)
     if json:
         pretty_names = await _pretty_names(daemon)
+        (owned,) = await daemon.call("Rules.ListOwned")
+        owners = {Pair(source, destination): rule for source, destination, rule in cast("list[tuple[str, str, str]]", owned)}
         show_json(
             {
                 "version": version,
                 "client_name": await daemon.get("Server.ClientName"),
                 "profile": await daemon.get("Profiles.ActiveProfile"),
                 "ports": [port._asdict() | {"pretty_name": pretty_names.get(port.name)} for port in known],
-                "connections": [pair._asdict() for pair in connected],
+                "connections": [pair._asdict() | {"rule": owners.get(pair, "")} for pair in connected],
             }
         )
     else:

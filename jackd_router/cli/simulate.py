@@ -26,9 +26,10 @@ _IN_WORDS: dict[type, str] = {str: "a string", bool: "true or false", list: "an 
 
 
 class Saved(NamedTuple):
-    """What `graph --json` has written: the graph, the name of our client in it, the profile that was active ("" unknown)."""
+    """What `graph --json` has written: the graph, whose its connections are, our name in it, the active profile ("" unknown)."""
 
     graph: Graph
+    owned: dict[Connection, str]
     client_name: str
     profile: str
 
@@ -50,7 +51,7 @@ def plan(*, file: Path | None, graph: Path, profile: str | None, json: bool) -> 
         return Exit.REFUSED
     show_problems([ProblemRecord.of_problem(problem) for problem in config.warnings])
     active = _profile(config, path, profile, saved.profile)
-    found = simulate(config, saved.graph, client_name=saved.client_name, profile=active)
+    found = simulate(config, saved.graph, saved.owned, client_name=saved.client_name, profile=active)
     show_report(_report(found), json=json, would=True)
     return Exit.DONE
 
@@ -91,12 +92,17 @@ def read_graph(path: Path) -> Saved:
 
 
 def _saved(told: object) -> Saved:
-    graph = Graph()
+    graph, owned = Graph(), dict[Connection, str]()
     for number, port in enumerate(_field(told, "ports", list, "graph"), 1):
         graph.add_port(_port(port, f"port {number}", graph))
     for number, connection in enumerate(_field(told, "connections", list, "graph"), 1):
-        graph.connect(_connection(connection, f"connection {number}", graph))
-    return Saved(graph, _name(told, "client_name", "graph", ""), _text(told, "profile", "graph", ""))
+        where = f"connection {number}"
+        pair = _connection(connection, where, graph)
+        graph.connect(pair)
+        rule = _text(connection, "rule", where, "")
+        if rule:
+            owned[pair] = rule
+    return Saved(graph, owned, _name(told, "client_name", "graph", ""), _text(told, "profile", "graph", ""))
 
 
 def _port(told: object, where: str, graph: Graph) -> Port:

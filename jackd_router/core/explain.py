@@ -75,6 +75,8 @@ class Explanation:
 def explain(connection: Connection, now: Situation, facts: Facts) -> Explanation:
     """Tell why the two ports, which need not be there, are or are not connected."""
     missing = [end for end in connection if end not in now.graph.ports]
+    if connection.source == connection.destination:
+        return Explanation(State.NOT_CONNECTED, f"{pair_text(connection)} cannot be connected: that is one port")
     if not missing:
         return _explain(connection, now, facts, "")
     graph = now.graph.copy()
@@ -120,7 +122,7 @@ def _imagined(connection: Connection, graph: Graph) -> list[Port]:
 
 
 def _near(graph: Graph, name: PortName) -> str:
-    near = difflib.get_close_matches(name, graph.ports, n=1)
+    near = difflib.get_close_matches(name, graph.ports, n=1, cutoff=0.75)
     return f" (did you mean {shown(near[0])}?)" if near else ""
 
 
@@ -132,7 +134,9 @@ def _explain(connection: Connection, now: Situation, facts: Facts, absent: str) 
     speaking = speakers(now.matcher, connection)
     decision = now.matcher.decide(connection)
     step = now.step_for(connection)
-    why = because(step, decision, speaking, now, facts.failures)
+    # Of what no rule speaks: why it would not stay, or did not, where an exclusive rule or the policy takes it.
+    told = now.step_if_connected(connection) if step.reason is Reason.UNMATCHED else step
+    why = because(told, decision, speaking, now, facts.failures)
     steps = tuple(_rule_steps(speaking, decision))
     if absent:
         return Explanation(_state_if_there(step), f"{pair_text(connection)} is not connected: {absent}, {why}", steps)

@@ -28,10 +28,11 @@ def _read_profile(table: Table, known: Mapping[str, BusConfig] | None) -> Profil
     if "name" not in table.values:
         table.complain("a profile must have a name")
     buses = table.table("bus")
+    read = {name: _read_bus(buses, name) for name in buses.values}
     return Profile(
         name=table.text("name", ""),
         description=table.text("description", ""),
-        buses={name: _read_bus(buses, name) for name in buses.values if known is None or buses.knows(name, known, "bus")},
+        buses={name: values for name, values in read.items() if known is None or buses.knows(name, known, "bus")},
         origin=table.origin,
     )
 

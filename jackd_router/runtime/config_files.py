@@ -39,8 +39,13 @@ def drop_in_directory(path: Path) -> Path:
     return path.parent / f"{path.name}.d"
 
 
-def load_config(path: Path) -> Config:
-    """Give the configuration that the files make together; raises ConfigInvalid with everything that is wrong."""
+def load_config(path: Path, *, must_exist: bool = False) -> Config:
+    """Give the configuration that the files make together; raises ConfigInvalid with everything that is wrong.
+
+    A main file that is not there means that there are no rules, unless somebody has named it.
+    """
+    if must_exist and not path.exists() and not path.is_symlink():
+        raise ConfigInvalid((Problem(_name(path), 0, 0, "there is no such file"),))
     documents, problems = _read_all(path)
     return parse(documents, problems)
 

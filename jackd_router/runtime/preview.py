@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config
@@ -16,15 +16,26 @@ from jackd_router.core.words import refusal_text
 from jackd_router.runtime.state import PlanReport
 
 
-def simulate(config: Config, graph: Graph, *, client_name: str = "", profile: str = DEFAULT_PROFILE.name) -> PlanReport:
-    """Give what a configuration would do to a graph that nobody has to have; `client_name`: ours there."""
+def simulate(
+    config: Config,
+    graph: Graph,
+    owned: Mapping[Connection, str] | None = None,
+    *,
+    client_name: str = "",
+    profile: str = DEFAULT_PROFILE.name,
+) -> PlanReport:
+    """Give what a configuration would do to a graph that nobody has to have.
+
+    `owned`: whose connections are, as far as that is known; `client_name`: ours there.
+    """
     client_name = client_name or config.client_name
     graph, dropped = with_its_buses(graph, config, client_name)
     matcher = Matcher(config, client_name=client_name, graph=graph)
     matcher.set_profile(profile)
     for port in graph.ports.values():
         matcher.add_port(port)
-    report = preview(situation(config, matcher, graph, client_name))
+    now = situation(config, matcher, graph, client_name)
+    report = preview(replace(now, owned={pair: rule for pair, rule in (owned or {}).items() if pair in graph.connections}))
     return replace(report, disconnect=(*dropped, *report.disconnect))
 
 

@@ -76,6 +76,7 @@ class Reconciler:
         self._may_act: Callable[[], bool] = lambda: True
         self._look_at: set[Connection] = set()
         self._later: dict[Connection, float] = {}
+        self._untold: set[Connection] = set()
         self._cuts: dict[Connection, tuple[int, int]] = {}
         self._changed_at = 0.0
         self._client_changed_at: dict[str, float] = {}
@@ -159,6 +160,7 @@ class Reconciler:
         self.situation = self._situation()
         self._look_at.clear()
         self._later.clear()
+        self._untold.clear()
         self._cuts.clear()
         self._client_changed_at.clear()
         self._client_shrank_at.clear()
@@ -299,21 +301,31 @@ class Reconciler:
 
     def _refuse(self, pairs: Set[Connection]) -> set[Connection]:
         """Let the feedback guard look; give what is to be looked at because it is refused now, or no longer."""
-        before = self.situation.refused
+        before = self.situation.refused.keys()
         unlike = self.watch.look_at(self.situation, pairs)
-        for connection in sorted(unlike - before.keys()):
-            reason = refusal_text(self.situation.refused[connection])
+        self._untold |= unlike - before
+        return unlike.union(*map(self.matcher.together, unlike))
+
+    def _tell_of_refusals(self) -> None:
+        """Say once, rule by rule, what is refused, when all is quiet: what a client is paired with while it comes may be gone."""
+        refused = self.situation.refused
+        untold, self._untold = sorted(self._untold & refused.keys()), set()
+        by_rule: dict[str, list[Connection]] = {}
+        for connection in untold:
             rule = self.matcher.decide(connection).rule
-            name = rule.name if rule else ""
+            by_rule.setdefault(rule.name if rule else "", []).append(connection)
+        for name, (first, *others) in by_rule.items():
+            reason = refusal_text(refused[first])
             log.warning(
-                "%s -> %s of rule %r is refused: %s",
-                *map(shown, connection),
+                "%s -> %s%s of rule %r is refused: %s",
+                *map(shown, first),
+                f" (and {len(others)} more)" if others else "",
                 name,
                 reason,
-                extra=_fields(connection, Event.REFUSED, RULE=name, REASON=reason),
+                extra=_fields(first, Event.REFUSED, RULE=name, REASON=reason),
             )
-            self._audience.acted((name, "refused", *connection))
-        return unlike.union(*map(self.matcher.together, unlike))
+            for connection in (first, *others):
+                self._audience.acted((name, "refused", *connection))
 
     def _tell_of_circles(self) -> None:
         """Say once that a rule follows its own destinations by way of others."""
@@ -404,7 +416,7 @@ class Reconciler:
         self._later.setdefault(connection, self._loop.time())
 
     def _arm(self) -> None:
-        if self._later and self._timer is None:
+        if (self._later or self._untold) and self._timer is None:
             self._timer = self._loop.call_later(QUIET_S, self._quiet)
 
     def _quiet(self) -> None:
@@ -412,6 +424,8 @@ class Reconciler:
         for connection, ends in self._take_cuts().items():
             if registrations(self._graph, connection) == ends and connection not in self._graph.connections:
                 self._cut_by_hand(connection)
+        if self._loop.time() - self._changed_at >= QUIET_S:
+            self._tell_of_refusals()
         self.look_at(self._later.keys() - self._cuts.keys())
         self._later = {c: since for c, since in self._later.items() if self._still_waits(c)}
         self._arm()
@@ -459,6 +473,8 @@ class Reconciler:
             return
         ledger = self.ledger
         now, before = (ledger.kept, ledger.held) if connected else (ledger.held, ledger.kept)
+        if now.get(connection) == ends:
+            return
         before.pop(connection, None)
         now[connection] = ends
         self._audience.ledger_changed()
@@ -486,7 +502,9 @@ class Reconciler:
             return
         rule = self.matcher.decide(connection).rule
         wait = self.ledger.quarrels[connection].until - now
-        log.warning(
+        # Said once: it goes on, more and more seldom, until one of the two gives in.
+        log.log(
+            logging.WARNING if self.ledger.quarrels[connection].truces == 1 else logging.DEBUG,
             "Another program keeps undoing what %s does to %s -> %s; it has its way for %g s",
             f"rule {rule.name!r}" if rule else "the policy",
             *map(shown, connection),
@@ -509,6 +527,8 @@ class Reconciler:
             self.look_at_everything()
         else:
             self.look_at({*self.ledger.failures, *self.ledger.quarrels})
+        if self.ledger.quarrels:
+            self._audience.holds_changed()  # a truce is over
         due = self.ledger.next_due(self._loop.time())
         if due is not None:
             self._set_retry(due)

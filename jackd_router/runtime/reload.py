@@ -86,7 +86,8 @@ class Reload:
         return prepared.report
 
     async def _read(self, path: str) -> Config:
-        return await asyncio.to_thread(load_config, Path(path) if path else self._configuration.path)
+        """Read a file ("" for the main file, which need not be there: then there are no rules)."""
+        return await asyncio.to_thread(load_config, Path(path) if path else self._configuration.path, must_exist=bool(path))
 
     async def _swap(self, before: Config, prepared: Prepared) -> None:
         config = prepared.config

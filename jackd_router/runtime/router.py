@@ -180,7 +180,15 @@ class Router:
 
     def _refresh_status(self) -> None:
         trouble = "; ".join(filter(None, (self._trouble, self._bus_trouble)))
-        status = describe(self.server, self.configuration, trouble, self.inhibitors, self.rules.enabled, self.profiles.active)
+        status = describe(
+            self.server,
+            self.configuration,
+            trouble,
+            self.inhibitors,
+            self.rules.enabled,
+            self.profiles.active,
+            len(self.rules.contested),
+        )
         if status != self.status:
             self.status = status
             for listener in tuple(self._publisher.listeners):
@@ -355,7 +363,8 @@ class Router:
         for listener in tuple(self._publisher.listeners):
             listener.config_changed()
         self._profiles_changed()
-        self._publisher.rule("")
+        if self.configuration.valid:
+            self._publisher.rule("")
         self._refresh_status()
 
     def _buses_changed(self, added: Sequence[str], removed: Sequence[str]) -> None:

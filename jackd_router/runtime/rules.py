@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config, Rule
@@ -193,6 +193,11 @@ class Rules:
     def held(self) -> tuple[Connection, ...]:
         """Pairs that stay cut, or connected, because somebody wanted them so by hand."""
         return self._reconciler.ledger.holds
+
+    @property
+    def owned(self) -> Mapping[Connection, str]:
+        """Which rule each connection belongs to, that belongs to any."""
+        return self._reconciler.ledger.owned
 
     @property
     def contested(self) -> tuple[Connection, ...]:
