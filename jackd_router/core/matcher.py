@@ -7,7 +7,7 @@ there is now. Forbidden and left pairs are never listed, only looked up; so `*` 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -19,7 +19,7 @@ from jackd_router.core.config import DEFAULT_PROFILE, Action, Config, Exclusive,
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.follow import Follows, Partner
 from jackd_router.core.graph import Connection, Graph, Port, PortName, PortType
-from jackd_router.core.membership import Member, Membership, Part, Place, Role
+from jackd_router.core.membership import FROM, TO, Member, Membership, Part, Place, Role
 from jackd_router.core.names import nearest
 from jackd_router.core.pairing import Pairs, is_complete, pair
 from jackd_router.core.selectors import PortSelector, flow
@@ -291,11 +291,27 @@ class Matcher:
         }
 
     def together(self, connection: Connection) -> frozenset[Connection]:
-        """Give the pairs that are made with this wanted one, or not at all."""
+        """Give the pairs without which this wanted one is not made: those of its group, and of the groups that these are of."""
         self.settle()
-        choices = self.choices.of(connection)
-        group = choices[min(choices)].group if choices else None
-        return frozenset() if group is None else frozenset(self.choices.group(group)) - {connection}
+        return self._spread(connection, lambda choices: choices[min(choices)].group and [choices[min(choices)].group])
+
+    def entangled(self, connection: Connection) -> frozenset[Connection]:
+        """Give the pairs that may depend on this one: `together` the other way round, and some more."""
+        self.settle()
+        return self._spread(connection, lambda choices: [choice.group for choice in choices.values()])
+
+    def _spread(
+        self, connection: Connection, groups_of: Callable[[Mapping[int, Choice]], Iterable[Group | None] | None]
+    ) -> frozenset[Connection]:
+        """Give the pairs that are reached from one by way of groups, without it."""
+        reached, waiting = {connection}, [connection]
+        while waiting:
+            choices = self.choices.of(waiting.pop())
+            for group in (choices and groups_of(choices)) or ():
+                further = set(self.choices.group(group)) - reached if group is not None else ()
+                reached.update(further)
+                waiting += further
+        return frozenset(reached - {connection})
 
     def is_exclusive(self, connection: Connection, port: PortName) -> bool:
         """Tell whether the rule that wants the pair has this port of it for its connections alone."""
@@ -321,10 +337,28 @@ class Matcher:
         return paired | self._follows.chosen_by(rank)
 
     def finds_partners(self, rule_name: str) -> bool:
-        """Tell whether a rule pairs anything now, be it that nothing feeds what it follows."""
+        """Tell whether a rule has anything to speak of now; one that follows, be it that nothing feeds what it follows."""
         self.settle()
-        parts = self.membership.parts[self._rank(rule_name)].values()
-        return any(self._cells_of.get(part) for part in parts)
+        rank = self._rank(rule_name)
+        parts = self.membership.parts[rank].values()
+        if self.rules[rank].action is Action.CONNECT:
+            return any(self._cells_of.get(part) for part in parts)
+        return any(part.places.get(FROM) and part.places.get(TO) for part in parts)
+
+    def speaks_of(self, rule_name: str) -> Iterable[Connection]:
+        """Give the pairs of which a rule would speak if it were the only one."""
+        rank = self._rank(rule_name)
+        if self.rules[rank].action is Action.CONNECT:
+            return self.chosen_by(rule_name)
+        parts = self.membership.parts[rank].values()
+        return (
+            Connection(source, destination)
+            for part in parts
+            for sources in part.places.get(FROM, {}).values()
+            for source in sources
+            for destinations in part.places.get(TO, {}).values()
+            for destination in destinations
+        )
 
     def chosen_at(self, port: PortName) -> frozenset[Connection]:
         """Give the pairs of a port that some rule chooses."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
-from jackd_router.core.config import Action, Rule, Unmatched
 from jackd_router.core.config import Feedback as FeedbackPolicy
+from jackd_router.core.config import Rule, Unmatched
 from jackd_router.core.feedback import Feedback, Guard, Passages, refusals
 from jackd_router.core.graph import Connection, Graph
 from jackd_router.core.matcher import Decision, Matcher, Verdict
@@ -17,6 +18,8 @@ from jackd_router.core.steps import run_at_once
 
 _PAIRS_IN_A_ROW = 100
 """Pairs that are decided without a pause: about half a millisecond."""
+_MOST_PAIRS = 10_000
+"""Pairs of one rule that are looked at to find one that it decides."""
 _MOST_TURNS = 20
 """What one turn makes others may follow, and what it cuts may let others be made; a graph that never rests is left there."""
 
@@ -164,8 +167,17 @@ class Situation:
             if connection not in self.graph.connections and connection not in self.held and guard.concerns(connection)
         ]
         unmade.sort(key=lambda pair: (self.matcher.rank(pair[1]), deciding_order(pair[0])))
-        guarded = self.feedback is FeedbackPolicy.REFUSE
-        return refusals(((pair, rule.allow_feedback) for pair, rule in unmade), self.graph, self.passages, guarded=guarded)
+        while True:
+            asked = [(pair, rule.allow_feedback) for pair, rule in unmade]
+            refused = refusals(asked, self.graph, self.passages, guarded=self.feedback is FeedbackPolicy.REFUSE)
+            # What is withheld because of these is no piece of a path; without it others may be none either.
+            left = [(pair, rule) for pair, rule in unmade if pair in refused or not self._depends(pair, rule, refused)]
+            if len(left) == len(unmade):
+                return refused
+            unmade = left
+
+    def _depends(self, connection: Connection, rule: Rule, refused: Collection[Connection]) -> bool:
+        return rule.complete and any(other in refused or other in self.failed for other in self.matcher.together(connection))
 
     def step_for(self, connection: Connection) -> Step:
         """Give what to do about one pair."""
@@ -320,9 +332,9 @@ def deciding_order(connection: Connection) -> tuple[NaturalKey, NaturalKey]:
 
 
 def unmet(matcher: Matcher) -> Generator[None, None, tuple[str, ...]]:
-    """Find the rules that connect, are active, and have no partners now; in steps."""
+    """Find the active rules that find nothing to speak of now; in steps."""
     found = []
-    for rule in _connecting(matcher):
+    for rule in filter(matcher.is_active, matcher.rules):
         if not matcher.finds_partners(rule.name):
             found.append(rule.name)
         yield
@@ -330,15 +342,18 @@ def unmet(matcher: Matcher) -> Generator[None, None, tuple[str, ...]]:
 
 
 def shadowed(matcher: Matcher) -> Generator[None, None, tuple[str, ...]]:
-    """Find the rules that choose pairs, of which earlier rules decide every one; in steps."""
+    """Find the active rules that speak of pairs, of which earlier rules decide every one; in steps."""
     found = []
-    for rule in _connecting(matcher):
-        pairs = matcher.chosen_by(rule.name)
-        if pairs and not any(matcher.decide(pair).rule is rule for pair in pairs):
-            found.append(rule.name)
+    for rule in filter(matcher.is_active, matcher.rules):
+        count = 0
+        for count, pair in enumerate(itertools.islice(matcher.speaks_of(rule.name), _MOST_PAIRS), 1):
+            if matcher.decide(pair).rule is rule:
+                break
+            if count % _PAIRS_IN_A_ROW == 0:
+                yield
+        else:
+            # Of a rule with more pairs nobody can tell in time: it is not said to be in vain.
+            if 0 < count < _MOST_PAIRS:
+                found.append(rule.name)
         yield
     return tuple(found)
-
-
-def _connecting(matcher: Matcher) -> list[Rule]:
-    return [rule for rule in matcher.rules if rule.action is Action.CONNECT and matcher.is_active(rule)]

@@ -104,6 +104,7 @@ class Reconciler:
         self.ledger.quarrels.clear()
         if before is not matcher:
             before.retire()
+        self._audience.holds_changed()
         if concerned is None:
             self.look_at_everything()
         else:
@@ -211,7 +212,7 @@ class Reconciler:
         failed = [connection for connection in self.ledger.failures if not set(connection).isdisjoint(ports)]
         for connection in failed:
             del self.ledger.failures[connection]
-            self._look_at |= {connection, *self.matcher.together(connection)}
+            self._look_at |= {connection, *self.matcher.entangled(connection)}
 
     def _forget_ports(self, gone: Set[PortName]) -> None:
         # What was cut only because its port went: nothing waits for it when the port comes again.
@@ -304,7 +305,7 @@ class Reconciler:
         before = self.situation.refused.keys()
         unlike = self.watch.look_at(self.situation, pairs)
         self._untold |= unlike - before
-        return unlike.union(*map(self.matcher.together, unlike))
+        return unlike.union(*map(self.matcher.entangled, unlike))
 
     def _tell_of_refusals(self) -> None:
         """Say once, rule by rule, what is refused, when all is quiet: what a client is paired with while it comes may be gone."""
@@ -358,7 +359,7 @@ class Reconciler:
         connection = step.connection
         if step.deed is Deed.NOTHING:
             if self.ledger.failures.pop(connection, None):
-                self._look_at |= self.matcher.together(connection)
+                self._look_at |= self.matcher.entangled(connection)
             self._note_owner(step)
             return
         if connection in self.ledger.requests or connection in self._cuts or not self._may_act():
@@ -608,7 +609,7 @@ class Reconciler:
 
     def _note_failed(self, connection: Connection, request: Request, code: int) -> None:
         failure = self.ledger.fail(connection, code, self._loop.time())
-        self._look_at |= self.matcher.together(connection)
+        self._look_at |= self.matcher.entangled(connection)
         if failure.times > 1:
             return
         log.warning(

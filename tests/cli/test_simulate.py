@@ -294,3 +294,9 @@ def test_what_is_no_graph(run: Run, save: Save, file: str, kind: str) -> None:
     saved, problem = WRONG[kind]
     path = save(saved)
     assert refused(run, "--graph", path, file) == f"jackd-router: {path}: not what `jackd-router graph --json` writes: {problem}"
+
+
+def test_what_belonged_to_a_rule_goes_with_it(run: Run, save: Save, write: Callable[[str], str]) -> None:
+    saved = STUDIO | {"connections": [connections(("synth:left", SPEAKERS[0]))[0] | {"rule": "an older one"}]}
+    assert planned(run, "--graph", save(saved), write(""))["disconnect"] == connections(("synth:left", SPEAKERS[0]))
+    assert planned(run, "--graph", save(STUDIO), write(""))["disconnect"] == []

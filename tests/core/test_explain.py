@@ -123,7 +123,7 @@ OFF, YES, NO, MINE = '"off" (test.toml:2)', '"yes" (test.toml:17)', '"no" (test.
             True,
             {"unmatched": Unmatched.REMOVE},
             State.CONNECTED,
-            "is connected: no rule speaks of it; it will be cut",
+            'is connected: no rule speaks of it, and unmatched = "remove" lets nothing stay that is so; it will be cut',
         ),
         (UNSPOKEN, False, {}, State.NOT_CONNECTED, "is not connected: no rule speaks of it"),
         (

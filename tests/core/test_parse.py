@@ -196,6 +196,8 @@ _documents = st.fixed_dictionaries(
 )
 
 
+# An example of much data is as good as any; that it would be long to print is no failure.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(st.lists(_documents, max_size=3))
 def test_whatever_the_documents_hold_only_config_invalid_is_raised(values: list[dict[str, Any]]) -> None:
     documents = [Document(f"{number}.toml", table, {}, {}) for number, table in enumerate(values)]

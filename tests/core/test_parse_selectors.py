@@ -116,3 +116,10 @@ def test_a_group_must_be_in_every_alternative() -> None:
 
 def test_columns_count_characters() -> None:
     assert problems("[[rule]]\nname = 'r'\nfrom = 'a'\nto = { client = 'Ärger €', prt = 'x' }")[0].startswith("1.toml:4:28: ")
+
+
+def test_a_slash_that_is_forgotten_is_warned_about() -> None:
+    found = config("[[rule]]\nname = 'r'\nfrom = '/synth:.*'\nto = 'b'\n").warnings
+    assert [str(problem) for problem in found] == [
+        'test.toml:3:8: "/synth:.*" is taken as a plain name; a regular expression ends with a slash, too'
+    ]

@@ -262,3 +262,51 @@ def test_a_reload_that_ends_a_hold_makes_nothing_that_the_guard_refuses(
     remote.call("Rules.Reapply", "a{sv}", NO_OPTIONS)
     eventually(lambda: synth.connections() == stereo("synth", "desk"))
     assert "Connected system:capture_1" not in router.output()
+
+
+def test_a_plan_knows_the_buses_that_the_file_brings(
+    running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    router = start_router("")
+    eventually(remote.connected)
+    buses = '[[bus]]\nname = "talk"\nchannels = 1\n'
+    into = rule("in", from_='"system:capture_1"', to='{ bus = "talk" }')
+    router.config_path.write_text(buses + into + rule("out", from_='{ bus = "talk" }', to='"system:playback_1"'))
+    _, _, report = remote.call("Config.Plan", "sa{sv}", str(router.config_path), NO_OPTIONS)
+    assert report["connect"] == [["system:capture_1", "router:talk_in_1"]]
+    assert [stopped[:3] for stopped in report["refused"]] == [["out", "router:talk_out_1", "system:playback_1"]]
+    assert report["unmet"] == []
+
+
+def test_a_file_that_is_not_there_cannot_be_planned(
+    running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    start_router("")
+    for member in ("Config.Plan", "Config.Validate"):
+        valid, problems, *_ = remote.call(member, "sa{sv}", "/nowhere/at-all.toml", NO_OPTIONS)
+        assert (valid, [problem[4] for problem in problems]) == (False, ["there is no such file"])
+
+
+def test_connections_tell_whose_they_are(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    start_client("desk", inputs=["left", "right"])
+    synth.connect("synth:left", "desk:right")
+    start_router(rule("pair", from_='"synth:*"', to='"desk:*"'))
+    eventually(lambda: remote.connections() == stereo("synth", "desk") | {("synth:left", "desk:right")})
+    eventually(
+        lambda: remote.call("Rules.ListOwned") == [["synth:left", "desk:left", "pair"], ["synth:right", "desk:right", "pair"]]
+    )
+
+
+def test_why_a_connection_does_not_stay(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    start_client("desk", inputs=["left", "right"])
+    start_router('[policy]\nunmatched = "remove"\n')
+    eventually(remote.connected)
+    synth.connect("synth:left", "desk:left")
+    eventually(lambda: synth.connections() == set())
+    assert 'unmatched = "remove"' in remote.call("Rules.Explain", "ss", "synth:left", "desk:left")[1]
+    refused = remote.error("Graph.Connect", "ssa{sv}", "synth:left", "desk:left", NO_OPTIONS)
+    assert 'would be cut again: no rule speaks of it, and unmatched = "remove"' in refused.text
