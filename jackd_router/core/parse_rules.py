@@ -217,7 +217,7 @@ def _warn_of_no_effect(table: Table, rule: Rule) -> None:
         text = "both sides are buses, ports of one client: the rule connects nothing unless it says same_client = true"
         table.complain(text, "to", severity=Severity.WARNING)
     if rule.follows and rule.exclusive in (Exclusive.FROM, Exclusive.BOTH):
-        text = "the rule would cut the connections that it follows, for they are of the same source; allowed: \"to\""
+        text = 'the rule would cut the connections that it follows, for they are of the same source; allowed: "to"'
         table.complain(text, "exclusive", severity=Severity.WARNING)
     sources, destinations = _types(rule.sources), _types(rule.destinations)
     if sources and destinations and not {flow(kind) for kind in sources} & {flow(kind) for kind in destinations}:

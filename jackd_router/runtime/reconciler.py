@@ -12,52 +12,27 @@ import errno
 import logging
 from collections.abc import Callable, Iterable, Set
 from dataclasses import replace
-from typing import Protocol
 
 from jackd_router.core.config import Config, Manual, Rule
 from jackd_router.core.errors import ServerLost
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.matcher import Matcher, Verdict
-from jackd_router.core.names import shown
 from jackd_router.core.plan import Deed, Situation, Step
-from jackd_router.core.words import refusal_text
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess
+from jackd_router.runtime.announcer import Announcer, Audience
 from jackd_router.runtime.feedback_watch import FeedbackWatch
 from jackd_router.runtime.ledger import Ledger, Quarrel, Request, registrations
 from jackd_router.runtime.mirror import Changes
-from jackd_router.service.journal import Event
+from jackd_router.runtime.quiet import QUIET_S, Quiet
 
 log = logging.getLogger(__name__)
 
-QUIET_S = 0.02
-"""What would remove a connection, and the rest of a fan-out, waits until nothing has changed for so long."""
-_NEVER_QUIET_S = 0.5
-"""... but not for ever: in a graph that never rests connections are still removed, and cuts by hand still count."""
 _CALLER_S = 2.0
 """How long somebody who calls us waits for the server."""
 _ECHO_S = 1.0
 """How long after the server's yes the notification may take before we look again."""
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
-
-Action = tuple[str, str, PortName, PortName]
-"""(rule, "connect" | "disconnect" | "failed" | "contested" | "refused", source, destination)."""
-
-
-class Audience(Protocol):
-    """Who is told what the reconciler did."""
-
-    def acted(self, action: Action) -> None:
-        """Take one thing that was done for a rule."""
-
-    def holds_changed(self) -> None:
-        """Note that held or contested pairs are other ones than before."""
-
-    def ledger_changed(self) -> None:
-        """Note that something is known of pairs that is to be kept."""
-
-    def troubled(self, text: str) -> None:
-        """Note that a turn failed ("" when one worked again)."""
 
 
 class Reconciler:
@@ -65,7 +40,7 @@ class Reconciler:
 
     def __init__(self, graph: Graph, audience: Audience) -> None:
         """Take the mirror's graph and who is told; there are no rules before `load`."""
-        self._graph, self._audience = graph, audience
+        self._graph, self._audience, self._announcer = graph, audience, Announcer(audience)
         self._loop = asyncio.get_running_loop()
         self._config = Config()
         self.matcher = Matcher(self._config, client_name="", graph=graph)
@@ -78,10 +53,7 @@ class Reconciler:
         self._later: dict[Connection, float] = {}
         self._untold: set[Connection] = set()
         self._cuts: dict[Connection, tuple[int, int]] = {}
-        self._changed_at = 0.0
-        self._client_changed_at: dict[str, float] = {}
-        self._client_shrank_at: dict[str, float] = {}
-        self._circles: frozenset[tuple[str, PortName, PortName]] = frozenset()
+        self._quiet = Quiet()
         self._timer: asyncio.TimerHandle | None = None
         self._retry_timer: asyncio.TimerHandle | None = None
         self._backoff_s = 0.0
@@ -163,8 +135,7 @@ class Reconciler:
         self._later.clear()
         self._untold.clear()
         self._cuts.clear()
-        self._client_changed_at.clear()
-        self._client_shrank_at.clear()
+        self._quiet.clear()
         self._tell_idle()
         if lost:
             self._audience.holds_changed()
@@ -180,7 +151,7 @@ class Reconciler:
     def _fold(self, changes: Changes) -> None:
         now = self._loop.time()
         if changes:
-            self._changed_at = now
+            self._quiet.graph_changed(now)
         gone = set()
         for name, before, port in changes.ports:
             if before is not None and (port is None or port.registration != before.registration):
@@ -190,8 +161,7 @@ class Reconciler:
                 self._look_at |= self._graph.connections_of(name)  # an alias may be what a rule forbids
             else:
                 self.matcher.remove_port(name)
-                self._client_shrank_at[name.partition(":")[0]] = now
-            self._client_changed_at[name.partition(":")[0]] = now
+            self._quiet.port_changed(name, now, gone=port is None)
         if gone:
             self._forget_ports(gone)
         for connection, connected in changes.connections:
@@ -269,9 +239,7 @@ class Reconciler:
     def tick(self) -> bool:
         """Forget clients that have long been quiet, and look again at requests whose echo never came; tell of such."""
         now = self._loop.time()
-        for times in (self._client_changed_at, self._client_shrank_at):
-            for client in [client for client, at in times.items() if now - at >= QUIET_S]:
-                del times[client]
+        self._quiet.forget(now)
         overdue = [c for c, request in self.ledger.requests.items() if request.answered and now - request.since > _ECHO_S]
         for connection in overdue:
             del self.ledger.requests[connection]
@@ -293,7 +261,7 @@ class Reconciler:
             steps = [self.step_for(connection) for connection in (sorted(pairs) if len(pairs) > 1 else pairs)]
             for step in sorted(steps, key=lambda step: step.deed is Deed.DISCONNECT):
                 self._consider(step)
-        self._tell_of_circles()
+        self._announcer.circles(self.matcher.circles())
         if self._backoff_s:
             self._backoff_s = 0.0
             self._audience.troubled("")
@@ -308,38 +276,11 @@ class Reconciler:
         return unlike.union(*map(self.matcher.entangled, unlike))
 
     def _tell_of_refusals(self) -> None:
-        """Say once, rule by rule, what is refused, when all is quiet: what a client is paired with while it comes may be gone."""
+        """Tell what is refused, now that all is quiet: what a client was paired with while it came may be gone."""
         refused = self.situation.refused
         untold, self._untold = sorted(self._untold & refused.keys()), set()
-        by_rule: dict[str, list[Connection]] = {}
-        for connection in untold:
-            rule = self.matcher.decide(connection).rule
-            by_rule.setdefault(rule.name if rule else "", []).append(connection)
-        for name, (first, *others) in by_rule.items():
-            reason = refusal_text(refused[first])
-            log.warning(
-                "%s -> %s%s of rule %r is refused: %s",
-                *map(shown, first),
-                f" (and {len(others)} more)" if others else "",
-                name,
-                reason,
-                extra=_fields(first, Event.REFUSED, RULE=name, REASON=reason),
-            )
-            for connection in (first, *others):
-                self._audience.acted((name, "refused", *connection))
-
-    def _tell_of_circles(self) -> None:
-        """Say once that a rule follows its own destinations by way of others."""
-        circles = self.matcher.circles()
-        for rule, followed, partner in sorted(circles - self._circles):
-            log.warning(
-                "Rule %r does not let %s get what %s gets: they would follow each other in a circle",
-                rule,
-                shown(partner),
-                shown(followed),
-                extra={"RULE": rule},
-            )
-        self._circles = circles
+        rules = (self.matcher.decide(connection).rule for connection in untold)
+        self._announcer.refused(((rule.name if rule else "", pair) for rule, pair in zip(rules, untold, strict=True)), refused)
 
     def _guard(self, work: Callable[[], None]) -> None:
         """Do some work. A bug in there must not take the sound away: it is logged, and everything is looked at again later."""
@@ -397,16 +338,13 @@ class Reconciler:
             self._set_retry(failure.due)
             return True
         if step.deed is Deed.DISCONNECT:
-            since = self._later.get(connection, now)
-            if now - self._changed_at >= QUIET_S or now - since >= _NEVER_QUIET_S:
+            if self._quiet.is_over(self._later.get(connection, now), now):
                 return False
             self._wait(connection)
             return True
         if not all(end in self._graph.ports for end in connection):
             return True
-        # A client that leaves takes its ports away one by one: what the others are paired with meanwhile is gone in a moment.
-        times = self._client_changed_at if self.matcher.is_fan_out(connection) else self._client_shrank_at
-        if any(now - times.get(end.partition(":")[0], 0.0) < QUIET_S for end in connection):
+        if self._quiet.is_busy(connection, now, is_fan_out=self.matcher.is_fan_out(connection)):
             self._wait(connection)
             return True
         return False
@@ -418,14 +356,14 @@ class Reconciler:
 
     def _arm(self) -> None:
         if (self._later or self._untold) and self._timer is None:
-            self._timer = self._loop.call_later(QUIET_S, self._quiet)
+            self._timer = self._loop.call_later(QUIET_S, self._look_later)
 
-    def _quiet(self) -> None:
+    def _look_later(self) -> None:
         self._timer = None
         for connection, ends in self._take_cuts().items():
             if registrations(self._graph, connection) == ends and connection not in self._graph.connections:
                 self._cut_by_hand(connection)
-        if self._loop.time() - self._changed_at >= QUIET_S:
+        if self._quiet.is_quiet(self._loop.time()):
             self._tell_of_refusals()
         self.look_at(self._later.keys() - self._cuts.keys())
         self._later = {c: since for c, since in self._later.items() if self._still_waits(c)}
@@ -434,8 +372,7 @@ class Reconciler:
     def _take_cuts(self) -> dict[Connection, tuple[int, int]]:
         """Give the cuts of which it shows by now whether they were by hand."""
         now = self._loop.time()
-        is_quiet = now - self._changed_at >= QUIET_S
-        due = {c: ends for c, ends in self._cuts.items() if is_quiet or now - self._later.get(c, now) >= _NEVER_QUIET_S}
+        due = {c: ends for c, ends in self._cuts.items() if self._quiet.is_over(self._later.get(c, now), now)}
         for connection in due:
             del self._cuts[connection]
         return due
@@ -479,7 +416,7 @@ class Reconciler:
         before.pop(connection, None)
         now[connection] = ends
         self._audience.ledger_changed()
-        log.info("%s -> %s is held: %s", *map(shown, connection), reason, extra=_fields(connection, Event.HELD, REASON=reason))
+        self._announcer.held(connection, reason)
         self._audience.holds_changed()
 
     def release(self, connections: Iterable[Connection]) -> bool:
@@ -501,18 +438,8 @@ class Reconciler:
     def _undone(self, connection: Connection, now: float) -> None:
         if not self.ledger.undo(connection, now):
             return
-        rule = self.matcher.decide(connection).rule
-        wait = self.ledger.quarrels[connection].until - now
-        # Said once: it goes on, more and more seldom, until one of the two gives in.
-        log.log(
-            logging.WARNING if self.ledger.quarrels[connection].truces == 1 else logging.DEBUG,
-            "Another program keeps undoing what %s does to %s -> %s; it has its way for %g s",
-            f"rule {rule.name!r}" if rule else "the policy",
-            *map(shown, connection),
-            wait,
-            extra=_fields(connection, Event.CONTESTED, RULE=rule.name if rule else ""),
-        )
-        self._audience.acted((rule.name if rule else "", "contested", *connection))
+        quarrel = self.ledger.quarrels[connection]
+        self._announcer.contested(connection, self.matcher.decide(connection).rule, quarrel, quarrel.until - now)
         self._audience.holds_changed()
         self._audience.ledger_changed()
 
@@ -596,30 +523,13 @@ class Reconciler:
             self._disown(connection)
             if not request.by_hand:
                 self.ledger.quarrels.setdefault(connection, Quarrel())  # to notice who makes it again
-        why = f"for rule {request.rule!r}" if request.rule else "on request" if request.by_hand else "as no rule wants it"
-        log.info(
-            "%s %s -> %s %s",
-            "Connected" if request.connect else "Disconnected",
-            *map(shown, connection),
-            why,
-            extra=_fields(connection, Event.CONNECTED if request.connect else Event.DISCONNECTED, RULE=request.rule),
-        )
-        if request.rule:
-            self._audience.acted((request.rule, "connect" if request.connect else "disconnect", *connection))
+        self._announcer.done(connection, request)
 
     def _note_failed(self, connection: Connection, request: Request, code: int) -> None:
         failure = self.ledger.fail(connection, code, self._loop.time())
         self._look_at |= self.matcher.entangled(connection)
-        if failure.times > 1:
-            return
-        log.warning(
-            "JACK did not %s %s -> %s (code %d)",
-            "connect" if request.connect else "disconnect",
-            *map(shown, connection),
-            code,
-            extra=_fields(connection, Event.CONNECT_FAILED, RULE=request.rule),
-        )
-        self._audience.acted((request.rule, "failed", *connection))
+        if failure.times == 1:
+            self._announcer.failed(connection, request, code)
 
     # ---- rest
 
@@ -641,8 +551,3 @@ class Reconciler:
 def _same_rule(one: Rule | None, other: Rule | None) -> bool:
     """Tell whether two rules say the same, wherever they stand in the file."""
     return one == other or (one is not None and other is not None and replace(one, origin=other.origin) == other)
-
-
-def _fields(connection: Connection, event: Event, **more: str) -> dict[str, str]:
-    names = {"JACK_SOURCE": shown(connection.source), "JACK_DESTINATION": shown(connection.destination)}
-    return {"MESSAGE_ID": event, **names, **more}

@@ -14,6 +14,7 @@ from jackd_router.core.effective import effective_toml
 from jackd_router.core.errors import Problem, RouterError, ServerLost
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.jack_host import protocol
+from jackd_router.runtime.announcer import Action
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.by_hand import ByHand
 from jackd_router.runtime.configuration import Configuration
@@ -23,7 +24,7 @@ from jackd_router.runtime.lifecycle import ServerKeeper
 from jackd_router.runtime.mirror import Mirror
 from jackd_router.runtime.profiles import Profiles
 from jackd_router.runtime.publisher import Publisher
-from jackd_router.runtime.reconciler import Action, Reconciler
+from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.reload import Affected, Reload
 from jackd_router.runtime.rules import Rules
 from jackd_router.runtime.run_memory import RunMemory

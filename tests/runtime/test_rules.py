@@ -9,8 +9,9 @@ import pytest
 
 from jackd_router.core.graph import Connection
 from jackd_router.runtime import slices
+from jackd_router.runtime.announcer import Action
 from jackd_router.runtime.inhibitors import Inhibitors
-from jackd_router.runtime.reconciler import Action, Reconciler
+from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.rules import Rules
 from jackd_router.runtime.state_file import StateFile
 from tests.core.building import config, connection, destination, graph, source
