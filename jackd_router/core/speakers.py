@@ -90,13 +90,13 @@ def inactive_rule(matcher: Matcher, rule: Rule) -> Speaker | None:
 def _speaks(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
     rule, choice = matcher.rules[rank], matcher.choices.of(connection).get(rank)
     if choice is None or not choice.is_bypassed:
-        return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(matcher.followed(connection, rank))))
+        return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(matcher.cells.follows.reasons(connection, rank))))
     # What feeds a followed port is no port of the rule: then the destination knows the way.
     parts = _parts(rank, ends[0]) or _parts(rank, ends[1])
     members = {
         name
         for part in parts
-        for hop in matcher.chain(part).hops
+        for hop in matcher.cells.chain(part).hops
         if hop.destination.role is Role.VIA_IN
         for names in part.places.get(hop.destination, {}).values()
         for name in names
@@ -107,7 +107,7 @@ def _speaks(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Mem
 def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
     rule = matcher.rules[rank]
     common = [part for part in _parts(rank, ends[0]) if part in _parts(rank, ends[1])]
-    chains = [(part, matcher.chain(part)) for part in common]
+    chains = [(part, matcher.cells.chain(part)) for part in common]
     if any({*connection, *_clients(connection)} & chain.outside for _, chain in chains):
         return Speaker(rule, Standing.VIA_CLIENT)
     places = [{(part, asker.place) for asker, part in end.spots.items() if asker.rank == rank} for end in ends]

@@ -35,7 +35,7 @@ class FeedbackWatch:
     def passages(self, matcher: Matcher) -> Passages:
         """Give where sound passes inside of clients now."""
         buses = self.buses()
-        basis = (matcher, matcher.via_version, buses)
+        basis = (matcher, matcher.cells.via_version, buses)
         if basis != self._basis:
             self._basis, self._passages = basis, Passages.of(buses, matcher.via_passages())
         return self._passages
