@@ -13,7 +13,7 @@ from jackd_router.cli.records import ProblemRecord, RefusedRecord, report
 from jackd_router.cli.remote import Daemon, options
 from jackd_router.cli.terminal import complain, show, show_json, typed
 from jackd_router.core.errors import ConfigInvalid, Problem, Severity
-from jackd_router.core.reading import counted
+from jackd_router.core.language.reading import counted
 from jackd_router.dbus_api.errors import BusLost
 from jackd_router.dbus_api.session_bus import connect_session
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from jackd_router.core.errors import Problem
-from jackd_router.core.selectors import Selector, Selectors
+from jackd_router.core.selecting.selectors import Selector, Selectors
 
 Path = tuple[str | int, ...]
 """Where a value stands in a TOML document: keys, and positions in arrays (from 0)."""

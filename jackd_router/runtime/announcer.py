@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from jackd_router.core.config import Rule
-from jackd_router.core.feedback import Feedback
+from jackd_router.core.deciding.feedback import Feedback
+from jackd_router.core.deciding.words import refusal_text
 from jackd_router.core.graph import Connection, PortName
 from jackd_router.core.names import shown
-from jackd_router.core.words import refusal_text
 from jackd_router.runtime.ledger import Quarrel, Request
 from jackd_router.service.journal import Event
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 
+from jackd_router.core.deciding.matcher import Verdict
+from jackd_router.core.deciding.plan import Deed
+from jackd_router.core.deciding.speakers import speakers
+from jackd_router.core.deciding.words import because, pair_text
 from jackd_router.core.errors import Refused
 from jackd_router.core.graph import Connection, Graph
-from jackd_router.core.matcher import Verdict
-from jackd_router.core.plan import Deed
 from jackd_router.core.ports import check_connectable
-from jackd_router.core.speakers import speakers
-from jackd_router.core.words import because, pair_text
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.state import Outcome
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jackd_router.core.config import Config, Document
 from jackd_router.core.errors import ConfigInvalid, Problem
-from jackd_router.core.parse import parse
+from jackd_router.core.language.parse import parse
 from jackd_router.runtime.toml_positions import read_positions
 
 MAX_BYTES = 4 * 1024 * 1024

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from jackd_router.core.config import Config
-from jackd_router.core.effective import effective_toml
 from jackd_router.core.errors import ConfigInvalid, Problem
-from jackd_router.core.reading import counted
+from jackd_router.core.language.effective import effective_toml
+from jackd_router.core.language.reading import counted
 from jackd_router.runtime.config_files import load_config
 from jackd_router.runtime.state_file import write_whole
 from jackd_router.service.journal import Event

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 
 from jackd_router.core.config import Feedback as FeedbackPolicy
 from jackd_router.core.config import Rule
-from jackd_router.core.feedback import Feedback, Guard, Passages
+from jackd_router.core.deciding.feedback import Feedback, Guard, Passages
+from jackd_router.core.deciding.matcher import Matcher, Verdict
+from jackd_router.core.deciding.plan import Situation
+from jackd_router.core.deciding.words import path_text
 from jackd_router.core.graph import Connection, Graph, PortName
-from jackd_router.core.matcher import Matcher, Verdict
 from jackd_router.core.names import shown
-from jackd_router.core.plan import Situation
-from jackd_router.core.words import path_text
 from jackd_router.service.journal import Event
 
 log = logging.getLogger(__name__)

@@ -6,13 +6,13 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config
-from jackd_router.core.feedback import Passages
+from jackd_router.core.deciding.feedback import Passages
+from jackd_router.core.deciding.matcher import Matcher
+from jackd_router.core.deciding.plan import Deed, Plan, Situation, plan_in_steps, shadowed, unmet
+from jackd_router.core.deciding.words import refusal_text
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
-from jackd_router.core.matcher import Matcher
 from jackd_router.core.mix import bus_passages, strip_of
-from jackd_router.core.plan import Deed, Plan, Situation, plan_in_steps, shadowed, unmet
 from jackd_router.core.steps import run_at_once
-from jackd_router.core.words import refusal_text
 from jackd_router.runtime.state import PlanReport
 
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Set
 from dataclasses import replace
 
 from jackd_router.core.config import Config, Manual, Rule
+from jackd_router.core.deciding.matcher import Matcher, Verdict
+from jackd_router.core.deciding.plan import Deed, Situation, Step
 from jackd_router.core.errors import ServerLost
 from jackd_router.core.graph import Connection, Graph, PortName
-from jackd_router.core.matcher import Matcher, Verdict
-from jackd_router.core.plan import Deed, Situation, Step
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess
 from jackd_router.runtime.announcer import Announcer, Audience

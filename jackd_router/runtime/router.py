@@ -10,9 +10,9 @@ from pathlib import Path
 
 from jackd_router import __version__
 from jackd_router.core.config import Config
-from jackd_router.core.effective import effective_toml
 from jackd_router.core.errors import Problem, RouterError, ServerLost
 from jackd_router.core.graph import Connection, Graph, PortName
+from jackd_router.core.language.effective import effective_toml
 from jackd_router.jack_host import protocol
 from jackd_router.runtime.announcer import Action
 from jackd_router.runtime.buses import Buses

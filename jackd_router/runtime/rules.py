@@ -8,14 +8,14 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config, Rule
+from jackd_router.core.deciding.explain import Explanation, Facts, explain, explain_port
+from jackd_router.core.deciding.matcher import Matcher
+from jackd_router.core.deciding.plan import Situation
+from jackd_router.core.deciding.words import inactive_because
 from jackd_router.core.errors import NoSuchRule
-from jackd_router.core.explain import Explanation, Facts, explain, explain_port
 from jackd_router.core.graph import Connection, Graph, Port, PortName
-from jackd_router.core.matcher import Matcher
 from jackd_router.core.names import nearest
-from jackd_router.core.plan import Situation
 from jackd_router.core.steps import run_at_once
-from jackd_router.core.words import inactive_because
 from jackd_router.runtime.garbage import collected_later
 from jackd_router.runtime.inhibitors import Inhibitors
 from jackd_router.runtime.preview import preview, preview_in_steps, situation, with_its_buses

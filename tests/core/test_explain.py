@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from jackd_router.core.config import Unmatched
-from jackd_router.core.explain import Explanation, Facts, Outcome, State, explain, explain_port
-from jackd_router.core.feedback import Danger, Feedback
+from jackd_router.core.deciding.explain import Explanation, Facts, Outcome, State, explain, explain_port
+from jackd_router.core.deciding.feedback import Danger, Feedback
+from jackd_router.core.deciding.plan import Situation
+from jackd_router.core.deciding.words import inactive_because
 from jackd_router.core.graph import PortName, PortType
-from jackd_router.core.plan import Situation
-from jackd_router.core.words import inactive_because
 from tests.core.building import config, connection, destination, graph, matcher, source
 
 RULES = """

@@ -7,10 +7,10 @@ import weakref
 
 import pytest
 
+from jackd_router.core.deciding.matcher import Matcher
+from jackd_router.core.deciding.speakers import Standing, speakers
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.graph import PortName
-from jackd_router.core.matcher import Matcher
-from jackd_router.core.speakers import Standing, speakers
 from tests.core.building import config, connection, destination, matcher, source
 
 RULES = """

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from jackd_router.core.config import Action, Config, Document, Feedback, Manual, Pairing, Unmatched
 from jackd_router.core.errors import ConfigInvalid, Problem
-from jackd_router.core.parse import parse
-from jackd_router.core.vocabulary import KNOWN, NOT_YET
+from jackd_router.core.language.parse import parse
+from jackd_router.core.language.vocabulary import KNOWN, NOT_YET
 from jackd_router.runtime.config_files import read_document
 from tests.core.building import config, without_origins
 from tests.core.parsing import BUS, RULE, problems

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jackd_router.core.graph import PortType
-from jackd_router.core.patterns import Form, Pattern
-from jackd_router.core.selectors import BusSelector, PortSelector, Selectors
-from jackd_router.core.vocabulary import KNOWN
+from jackd_router.core.language.vocabulary import KNOWN
+from jackd_router.core.selecting.patterns import Form, Pattern
+from jackd_router.core.selecting.selectors import BusSelector, PortSelector, Selectors
 from tests.core.building import config
 from tests.core.parsing import BUS, FORMS, TEXT, problems
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jackd_router.core.config import Config, Feedback, Unmatched
-from jackd_router.core.explain import Facts, Outcome, explain
-from jackd_router.core.feedback import Guard
+from jackd_router.core.deciding.explain import Facts, Outcome, explain
+from jackd_router.core.deciding.feedback import Guard
+from jackd_router.core.deciding.matcher import Decision, Matcher, Verdict
+from jackd_router.core.deciding.plan import Deed, Plan, Situation, plan
+from jackd_router.core.deciding.speakers import speakers
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
-from jackd_router.core.matcher import Decision, Matcher, Verdict
-from jackd_router.core.plan import Deed, Plan, Situation, plan
-from jackd_router.core.speakers import speakers
 from tests.core.building import config, graph, matcher, passages
 
 # Few names and many ways to mean them: what matters is that rules and ports meet often.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jackd_router.core.deciding.plan import Situation
 from jackd_router.core.graph import Port, PortFlags, PortName, PortType
-from jackd_router.core.plan import Situation
 from jackd_router.runtime.feedback_watch import FeedbackWatch
 from tests.core.building import config, connection, destination, graph, matcher, source
 

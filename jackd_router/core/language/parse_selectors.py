@@ -10,11 +10,11 @@ from typing import NamedTuple
 from jackd_router.core.config import Path
 from jackd_router.core.errors import Severity, UserError
 from jackd_router.core.graph import PortType
+from jackd_router.core.language.reading import TEXT, Table, found
+from jackd_router.core.language.vocabulary import KNOWN
 from jackd_router.core.names import nearest, parse_shown
-from jackd_router.core.patterns import Form, Pattern, references
-from jackd_router.core.reading import TEXT, Table, found
-from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors
-from jackd_router.core.vocabulary import KNOWN
+from jackd_router.core.selecting.patterns import Form, Pattern, references
+from jackd_router.core.selecting.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors
 
 MAX_NTH = 65_535
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from jackd_router.core.config import Document, Origin, Path
 from jackd_router.core.errors import Problem, Severity
+from jackd_router.core.language.vocabulary import KNOWN, NOT_YET, not_yet
 from jackd_router.core.names import nearest
-from jackd_router.core.vocabulary import KNOWN, NOT_YET, not_yet
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from jackd_router.core.config import DEFAULT_PROFILE, BusConfig, Profile, ProfileBus
 from jackd_router.core.errors import Problem
-from jackd_router.core.parse_buses import MAX_GAIN_DB, SILENCE_DB
-from jackd_router.core.reading import Table, unique
+from jackd_router.core.language.parse_buses import MAX_GAIN_DB, SILENCE_DB
+from jackd_router.core.language.reading import Table, unique
 
 
 def read_profiles(

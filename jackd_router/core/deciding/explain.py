@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from jackd_router.core.deciding.matcher import Decision, Matcher, Verdict
+from jackd_router.core.deciding.plan import Deed, Reason, Situation, Step, deciding_order
+from jackd_router.core.deciding.speakers import Speaker, Standing, speakers
+from jackd_router.core.deciding.words import because, not_chosen, pair_text, says
 from jackd_router.core.errors import IncompatiblePorts
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
-from jackd_router.core.matcher import Decision, Matcher, Verdict
 from jackd_router.core.names import shown
-from jackd_router.core.plan import Deed, Reason, Situation, Step, deciding_order
 from jackd_router.core.ports import check_connectable
-from jackd_router.core.speakers import Speaker, Standing, speakers
-from jackd_router.core.words import because, not_chosen, pair_text, says
 
 
 class State(StrEnum):

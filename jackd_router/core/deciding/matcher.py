@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from jackd_router.core.cells import Cells
-from jackd_router.core.choices import Choice, Choices, Group
 from jackd_router.core.config import DEFAULT_PROFILE, Action, Config, Exclusive, Rule
+from jackd_router.core.deciding.cells import Cells
+from jackd_router.core.deciding.choices import Choice, Choices, Group
+from jackd_router.core.deciding.membership import FROM, TO, Member, Membership, Part, Place
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.graph import Connection, Graph, Port, PortName, PortType
-from jackd_router.core.membership import FROM, TO, Member, Membership, Part, Place
 from jackd_router.core.names import nearest
-from jackd_router.core.selectors import PortSelector, flow
+from jackd_router.core.selecting.selectors import PortSelector, flow
 from jackd_router.core.steps import run_at_once
 
 

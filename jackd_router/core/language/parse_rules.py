@@ -18,12 +18,12 @@ from jackd_router.core.config import (
     When,
 )
 from jackd_router.core.errors import Problem, Severity
-from jackd_router.core.follow_cycles import find_cycles
 from jackd_router.core.graph import PortType
-from jackd_router.core.parse_selectors import Side, Surroundings, offered, read_each, read_selectors
-from jackd_router.core.reading import TEXT, Table, found, unique
-from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selectors, flow
-from jackd_router.core.vocabulary import CONNECT_ONLY
+from jackd_router.core.language.follow_cycles import find_cycles
+from jackd_router.core.language.parse_selectors import Side, Surroundings, offered, read_each, read_selectors
+from jackd_router.core.language.reading import TEXT, Table, found, unique
+from jackd_router.core.language.vocabulary import CONNECT_ONLY
+from jackd_router.core.selecting.selectors import BusPorts, BusSelector, PortSelector, Selectors, flow
 
 MAX_PRIORITY = 2**31 - 1
 

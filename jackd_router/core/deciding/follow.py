@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from jackd_router.core.choices import Choice, Choices, most_wanted
 from jackd_router.core.config import Rule
+from jackd_router.core.deciding.choices import Choice, Choices, most_wanted
 from jackd_router.core.graph import Connection, PortName
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jackd_router.core.chain import Chain
 from jackd_router.core.config import Action, Rule
+from jackd_router.core.deciding.chain import Chain
+from jackd_router.core.deciding.matcher import Matcher
+from jackd_router.core.deciding.membership import Member, Part, Place, Role
+from jackd_router.core.deciding.pairing import is_complete
 from jackd_router.core.graph import Connection, PortName, PortType
-from jackd_router.core.matcher import Matcher
-from jackd_router.core.membership import Member, Part, Place, Role
-from jackd_router.core.pairing import is_complete
-from jackd_router.core.selectors import flow
+from jackd_router.core.selecting.selectors import flow
 
 
 class Standing(StrEnum):

@@ -9,13 +9,13 @@ import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from jackd_router.core.chain import NO_CHAIN, Chain, Hop, chain_of, outside_of
-from jackd_router.core.choices import Choice, Choices, most_wanted
 from jackd_router.core.config import Rule
-from jackd_router.core.follow import Follows, Partner
+from jackd_router.core.deciding.chain import NO_CHAIN, Chain, Hop, chain_of, outside_of
+from jackd_router.core.deciding.choices import Choice, Choices, most_wanted
+from jackd_router.core.deciding.follow import Follows, Partner
+from jackd_router.core.deciding.membership import Membership, Part, Place, Role
+from jackd_router.core.deciding.pairing import Pairs, is_complete, pair
 from jackd_router.core.graph import Connection, PortName, PortType
-from jackd_router.core.membership import Membership, Part, Place, Role
-from jackd_router.core.pairing import Pairs, is_complete, pair
 
 
 class Cell(NamedTuple):

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from jackd_router.core.config import Action, Rule, Unmatched
-from jackd_router.core.feedback import Danger, Feedback
+from jackd_router.core.deciding.feedback import Danger, Feedback
+from jackd_router.core.deciding.matcher import Decision, Matcher, Verdict
+from jackd_router.core.deciding.membership import Place, Role
+from jackd_router.core.deciding.plan import Reason, Situation, Step
+from jackd_router.core.deciding.speakers import Speaker, Standing, inactive_rule
 from jackd_router.core.graph import Connection, PortName
-from jackd_router.core.matcher import Decision, Matcher, Verdict
-from jackd_router.core.membership import Place, Role
 from jackd_router.core.names import shown
-from jackd_router.core.plan import Reason, Situation, Step
-from jackd_router.core.speakers import Speaker, Standing, inactive_rule
 
 
 def because(

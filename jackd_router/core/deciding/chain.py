@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jackd_router.core.config import Rule
+from jackd_router.core.deciding.membership import FROM, TO, Part, Place, Role
 from jackd_router.core.graph import PortName
-from jackd_router.core.membership import FROM, TO, Part, Place, Role
 
 
 class Hop(NamedTuple):
