@@ -30,13 +30,6 @@ LEFT, RIGHT = ("synth:left", "desk:left"), ("synth:right", "desk:right")
 CROSSED = ("synth:left", "desk:right")
 
 
-@pytest.fixture
-def desk(running_server: JackServer, start_client: StartClient) -> JackClient:
-    """Give a client with two inputs, and start another one, synth, with two outputs."""
-    start_client("synth", outputs=["left", "right"])
-    return start_client("desk", inputs=["left", "right"])
-
-
 IMPOSSIBLE = (
     ("synth:nothing", "desk:left", "NoSuchPort", "synth:nothing"),
     ("synth:left", "desk:nothing", "NoSuchPort", "desk:nothing"),

@@ -20,13 +20,6 @@ LEFT, RIGHT = ("synth:left", "desk:left"), ("synth:right", "desk:right")
 CROSSED = ("synth:left", "desk:right")
 
 
-@pytest.fixture
-def desk(running_server: JackServer, start_client: StartClient) -> JackClient:
-    """Give a client with two inputs, and start another one, synth, with two outputs."""
-    start_client("synth", outputs=["left", "right"])
-    return start_client("desk", inputs=["left", "right"])
-
-
 def kept(router: RouterProcess) -> str:
     """Give the state file as it is."""
     file = router.state_home / "jackd-router" / "state.json"
