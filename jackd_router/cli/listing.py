@@ -24,6 +24,8 @@ from jackd_router.core.names import natural_key
 SILENCE_DB = -144.0
 METER_FLOOR_DB = -60.0
 METER_WIDTH = 40
+_COUNTS = ("held", "contested", "refused")
+"""What connections are counted by in the status: left as somebody wanted by hand, fought over, stopped by the feedback guard."""
 
 
 def ports_table(ports: Iterable[PortRecord]) -> Table:
@@ -159,7 +161,7 @@ def status_fields(status: Mapping[str, object]) -> dict[str, str]:
         "JACK": server,
         "Graph": f"{told('ports')} ports, {told('connections')} connections",
         "Profile": told("profile"),
-        "Rules": f"{told('rules')} rules, {told('held')} connections held by hand",
+        "Rules": f"{told('rules')} rules; connections: {', '.join(f'{told(key)} {key}' for key in _COUNTS)}",
         "Buses": told("buses"),
         "File": told("config-path") + remark,
         "Version": told("version"),

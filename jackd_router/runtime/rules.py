@@ -195,6 +195,11 @@ class Rules:
         return self._reconciler.ledger.holds
 
     @property
+    def refused(self) -> tuple[Connection, ...]:
+        """Pairs that rules want and the feedback guard stops."""
+        return tuple(self._reconciler.situation.refused)
+
+    @property
     def owned(self) -> Mapping[Connection, str]:
         """Which rule each connection belongs to, that belongs to any."""
         return self._reconciler.ledger.owned

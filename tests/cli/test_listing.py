@@ -175,7 +175,9 @@ def test_status_says_what_is_wrong() -> None:
         "connections": 0,
         "rules": 3,
         "buses": 1,
-        "held": 0,
+        "held": 1,
+        "contested": 0,
+        "refused": 2,
         "config-path": "/home/u/router.toml",
         "config-valid": False,
         "version": "1.0",
@@ -184,6 +186,7 @@ def test_status_says_what_is_wrong() -> None:
     assert fields["Status"] == "degraded: waiting for the JACK server"
     assert fields["JACK"] == "connecting, server 'default'"
     assert fields["Profile"] == "live"
+    assert fields["Rules"] == "3 rules; connections: 1 held, 0 contested, 2 refused"
     assert fields["File"].startswith("/home/u/router.toml (INVALID")
     assert listing.with_underscores(status)["server_state"] == "connecting"
 
