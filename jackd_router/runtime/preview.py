@@ -79,14 +79,25 @@ def preview_in_steps(now: Situation) -> Generator[None, None, tuple[PlanReport, 
     """Give the same with the plan itself, and pause now and then."""
     made = yield from plan_in_steps(now)
     yield
-    without_partners = yield from unmet(now.matcher)
-    never_decide = yield from shadowed(now.matcher)
-    deciders = ((now.matcher.decide(pair).rule, pair, feedback) for pair, feedback in sorted(made.refused.items()))
+    without_partners, never_decide = yield from worth_in_steps(now.matcher)
     report = PlanReport(
         connect=tuple(step.connection for step in made.steps if step.deed is Deed.CONNECT),
         disconnect=tuple(step.connection for step in made.steps if step.deed is Deed.DISCONNECT),
         unmet=without_partners,
         shadowed=never_decide,
-        refused=tuple((rule.name, pair, refusal_text(feedback)) for rule, pair, feedback in deciders if rule),
+        refused=refusals_of(replace(now, refused=made.refused)),
     )
     return report, made
+
+
+def worth_in_steps(matcher: Matcher) -> Generator[None, None, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Find which rules find nothing to speak of, and which earlier ones leave nothing to decide; with pauses."""
+    without_partners = yield from unmet(matcher)
+    never_decide = yield from shadowed(matcher)
+    return without_partners, never_decide
+
+
+def refusals_of(now: Situation) -> tuple[tuple[str, Connection, str], ...]:
+    """Give rule, pair and reason of what the feedback guard stops."""
+    deciders = ((now.matcher.decide(pair).rule, pair, feedback) for pair, feedback in sorted(now.refused.items()))
+    return tuple((rule.name, pair, refusal_text(feedback)) for rule, pair, feedback in deciders if rule)

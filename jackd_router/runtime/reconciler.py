@@ -11,7 +11,6 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable, Iterable, Set
-from dataclasses import replace
 
 from jackd_router.core.config import Config, Manual, Rule
 from jackd_router.core.deciding.matcher import Matcher, Verdict
@@ -64,7 +63,8 @@ class Reconciler:
     def load(self, config: Config, matcher: Matcher, concerned: Iterable[Connection] | None = None) -> None:
         """Take other rules, with their matcher fed with the ports of the graph, and look at what they concern (None: at all)."""
         before, self._config, self.matcher = self.matcher, config, matcher
-        self.watch.clear()
+        if before is not matcher:
+            self.watch.clear()
         refused = self.situation.refused  # not told again where it stays so
         self.situation = self._situation()
         self.situation.refused = refused
@@ -549,5 +549,4 @@ class Reconciler:
 
 
 def _same_rule(one: Rule | None, other: Rule | None) -> bool:
-    """Tell whether two rules say the same, wherever they stand in the file."""
-    return one == other or (one is not None and other is not None and replace(one, origin=other.origin) == other)
+    return one is other or (one is not None and other is not None and one.says_the_same(other))

@@ -55,7 +55,7 @@ class Reload:
         except ConfigInvalid as error:
             return error.problems, PlanReport()
         prepared = await self._rules.prepare(config)
-        prepared.matcher.retire()
+        prepared.drop()
         return config.warnings, prepared.report
 
     async def run(self, *, dry_run: bool = False) -> PlanReport:
@@ -82,7 +82,7 @@ class Reload:
             self._affected.config_changed()
             await asyncio.to_thread(self._configuration.keep_copy)
         else:
-            prepared.matcher.retire()
+            prepared.drop()
         return prepared.report
 
     async def _read(self, path: str) -> Config:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from jackd_router.core.config import DEFAULT_PROFILE, Config, Rule
 from jackd_router.core.deciding.explain import Explanation, Facts, explain, explain_port
 from jackd_router.core.deciding.matcher import Matcher
-from jackd_router.core.deciding.plan import Situation
+from jackd_router.core.deciding.plan import Deed, Situation
 from jackd_router.core.deciding.words import inactive_because
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.graph import Connection, Graph, Port, PortName
@@ -18,7 +18,7 @@ from jackd_router.core.names import nearest
 from jackd_router.core.steps import run_at_once
 from jackd_router.runtime.garbage import collected_later
 from jackd_router.runtime.inhibitors import Inhibitors
-from jackd_router.runtime.preview import preview, preview_in_steps, situation, with_its_buses
+from jackd_router.runtime.preview import preview, preview_in_steps, refusals_of, situation, with_its_buses, worth_in_steps
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.slices import run_in_slices
 from jackd_router.runtime.state import PlanReport, RuleState
@@ -34,12 +34,20 @@ _Basis = tuple[str, str, dict[str, bool]]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Rules that know the graph: what they do to it, and the pairs that this concerns."""
+    """Rules that know the graph: what they do to it, and the pairs that this concerns.
+
+    `matcher` is None where they are the rules in force.
+    """
 
     config: Config
-    matcher: Matcher
+    matcher: Matcher | None
     report: PlanReport
-    concerned: frozenset[Connection]
+    concerned: frozenset[Connection] = frozenset()
+
+    def drop(self) -> None:
+        """Let go of it: it was only asked what would be."""
+        if self.matcher is not None:
+            self.matcher.retire()
 
 
 class Rules:
@@ -71,7 +79,11 @@ class Rules:
     def put_prepared_in_force(self, prepared: Prepared) -> None:
         """Let the reconciler work with rules whose effect is known: it looks only at what they change."""
         self._config = prepared.config
-        self._reconciler.load(prepared.config, prepared.matcher, prepared.concerned)
+        matcher = prepared.matcher
+        if matcher is None:
+            matcher = self._reconciler.matcher
+            matcher.restate(prepared.config)
+        self._reconciler.load(prepared.config, matcher, prepared.concerned)
         self._ask_for_metadata()
 
     def set_profile(self, name: str) -> None:
@@ -108,8 +120,32 @@ class Rules:
 
     async def prepare(self, config: Config) -> Prepared:
         """Match other rules with the graph and plan what they do, without keeping other work waiting for long."""
+        if self._would_be_the_same(config):
+            return await self._prepare_the_same(config)
         with collected_later():
             return await self._prepare(config)
+
+    def _would_be_the_same(self, config: Config) -> bool:
+        """Tell whether the rules are those in force, wherever they stand in the file: most edits are of something else."""
+        ours, there = self._basis(self._config), self._basis(config)
+        policies = [(each.unmatched, each.feedback, each.client_name) for each in (self._config, config)]
+        return ours == there and policies[0] == policies[1] and self._reconciler.matcher.says_the_same(config)
+
+    async def _prepare_the_same(self, config: Config) -> Prepared:
+        """Go on with what is known: only what could not be done yet is to be done."""
+        now, ledger = self._reconciler.situation, self._reconciler.ledger
+        report = await self._report_with_buses(config, self._basis(config), self._graph.copy())
+        if report is None:
+            unmet, shadowed = await run_in_slices(worth_in_steps(now.matcher))
+            waiting = [now.step_for(pair) for pair in (*ledger.failures, *ledger.quarrels)]
+            report = PlanReport(
+                connect=tuple(step.connection for step in waiting if step.deed is Deed.CONNECT),
+                disconnect=tuple(step.connection for step in waiting if step.deed is Deed.DISCONNECT),
+                unmet=unmet,
+                shadowed=shadowed,
+                refused=refusals_of(now),
+            )
+        return Prepared(config, None, report)
 
     async def _prepare(self, config: Config) -> Prepared:
         while True:

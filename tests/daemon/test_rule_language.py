@@ -139,6 +139,12 @@ def test_the_guard_refuses_feedback_until_a_rule_allows_it(
     assert checked.returncode == 0
     assert '1: warning: rule "guitar": system:capture_1 -> system:playback_1 and 1 more is not made now' in checked.stderr
     assert "write allow_feedback = true into the rule" in checked.stderr
+    for text in (guitar, f"# a comment\n{guitar}", f"{guitar}[daemon]\nwatch = false\n"):
+        router.config_path.write_text(text)
+        told = remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+        assert ([stopped[:3] for stopped in told["refused"]][0], told["connect"]) == (["guitar", *pair], [])
+        assert remote.call("Rules.Explain", "ss", *pair)[0] == "refused"
+        assert remote.connections() == set()
     router.config_path.write_text(guitar + "allow_feedback = true\n")
     remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
     eventually(lambda: remote.connections() == {pair, ("system:capture_1", "system:playback_2")})
@@ -310,3 +316,18 @@ def test_why_a_connection_does_not_stay(
     assert 'unmatched = "remove"' in remote.call("Rules.Explain", "ss", "synth:left", "desk:left")[1]
     refused = remote.error("Graph.Connect", "ssa{sv}", "synth:left", "desk:left", NO_OPTIONS)
     assert 'would be cut again: no rule speaks of it, and unmatched = "remove"' in refused.text
+
+
+def test_a_rule_that_moves_in_the_file_is_told_at_its_new_place(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    start_client("desk", inputs=["left", "right"])
+    router = start_router(rule("pair", from_='"synth:*"', to='"desk:*"'))
+    eventually(lambda: remote.connections() == stereo("synth", "desk"))
+    synth.disconnect("synth:left", "desk:left")
+    eventually(lambda: remote.read("Rules.Held") == [["synth:left", "desk:left"]])
+    router.config_path.write_text("# one line more\n" + rule("pair", from_='"synth:*"', to='"desk:*"'))
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+    (step,) = remote.call("Rules.Explain", "ss", "synth:right", "desk:right")[2]
+    assert step[1].endswith("router.toml:2")
+    assert remote.read("Rules.Held") == [["synth:left", "desk:left"]]

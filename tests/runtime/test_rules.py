@@ -49,7 +49,9 @@ async def _wanted_when(turn: int, *, fed: bool, folder: Path) -> set[Connection]
         if task.done():
             return None
         (now.connect if fed else now.disconnect)(FED)
-    return set(task.result().matcher.wanted())
+    matcher = task.result().matcher
+    assert matcher is not None
+    return set(matcher.wanted())
 
 
 @pytest.mark.parametrize("fed", [True, False])

@@ -53,8 +53,8 @@ class Matcher:
         self, config: Config, *, client_name: str, graph: Graph | None = None, profile: str = DEFAULT_PROFILE.name
     ) -> None:
         """Take the rules, the name of our client, and the graph whose connections rules may follow."""
-        # The deciding order; sorted() keeps ties in file order. From here on a rule is known by its rank.
-        self.rules: tuple[Rule, ...] = tuple(sorted(config.rules, key=lambda rule: -rule.priority))
+        # From here on a rule is known by its rank in the deciding order.
+        self.rules = _in_deciding_order(config)
         self.profile = profile
         self._graph = graph or Graph()
         self._names = {client_name: config.client_name, config.client_name: client_name}
@@ -168,6 +168,15 @@ class Matcher:
             port = self.membership.members[name].port
             self.remove_port(name)
             self.add_port(port)
+
+    def says_the_same(self, config: Config) -> bool:
+        """Tell whether it would be another matcher with this configuration."""
+        rules = _in_deciding_order(config)
+        return len(rules) == len(self.rules) and all(one.says_the_same(two) for one, two in zip(self.rules, rules, strict=True))
+
+    def restate(self, config: Config) -> None:
+        """Take the same rules from other places in the file."""
+        self.rules = _in_deciding_order(config)
 
     def retire(self) -> None:
         """Let go of everything, once another matcher has taken over.
@@ -417,3 +426,7 @@ class Matcher:
         fewer = min((end.keys for end in ends), key=len)
         ranks = [rank for rank in fewer if rank < before and rank in self._deniers]
         return min((rank for rank in ranks if self.membership.covers(rank, *ends)), default=None) if ranks else None
+
+
+def _in_deciding_order(config: Config) -> tuple[Rule, ...]:
+    return tuple(sorted(config.rules, key=lambda rule: -rule.priority))  # which keeps ties in file order
