@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import burst, idle, matching, reaction, restart
+from benchmarks import burst, full_server, idle, matching, reaction, restart
 from benchmarks.figures import Bound
 from benchmarks.surroundings import Surroundings, surroundings
 
@@ -20,6 +20,7 @@ MEASUREMENTS: dict[str, Callable[..., list[Bound]]] = {
     "restart": restart.measure,
     "idle": idle.measure,
     "matching": matching.measure,
+    "full-server": full_server.measure,
 }
 
 

@@ -84,9 +84,10 @@ class Surroundings:
         self._serial += 1
         return self.folder / f"{name}-{self._serial}"
 
-    def server(self, *, captures: int = 2, playbacks: int = 2, period_frames: int = 256) -> JackServer:
+    def server(self, *, captures: int = 2, playbacks: int = 2, period_frames: int = 256, port_max: int = 2048) -> JackServer:
         """Give a server at 48 kHz that is not started yet."""
-        server = JackServer(self._fresh("jackd"), captures=captures, playbacks=playbacks, period_frames=period_frames)
+        log = self._fresh("jackd")
+        server = JackServer(log, captures=captures, playbacks=playbacks, period_frames=period_frames, port_max=port_max)
         self._ends.callback(lambda: server.terminate() if server.is_running else None)
         return server
 
@@ -114,12 +115,12 @@ class Surroundings:
             program.close()
 
     @contextmanager
-    def crowd(self, ports: int, server: JackServer) -> Iterator[None]:
+    def crowd(self, ports: int, server: JackServer, name: str = "crowd") -> Iterator[None]:
         """Put that many ports of somebody else on the server; none for 0."""
         if not ports:
             yield
             return
-        with self.native("crowd", str(ports), server=server) as crowd:
+        with self.native("crowd", str(ports), name, server=server) as crowd:
             assert crowd.line() == "ready"
             yield
 
