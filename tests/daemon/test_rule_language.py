@@ -142,7 +142,7 @@ def test_the_guard_refuses_feedback_until_a_rule_allows_it(
     for text in (guitar, f"# a comment\n{guitar}", f"{guitar}[daemon]\nwatch = false\n"):
         router.config_path.write_text(text)
         told = remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
-        assert ([stopped[:3] for stopped in told["refused"]][0], told["connect"]) == (["guitar", *pair], [])
+        assert (next(stopped[:3] for stopped in told["refused"]), told["connect"]) == (["guitar", *pair], [])
         assert remote.call("Rules.Explain", "ss", *pair)[0] == "refused"
         assert remote.connections() == set()
     router.config_path.write_text(guitar + "allow_feedback = true\n")
