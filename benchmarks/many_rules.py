@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from jackd_router.core.config import Config
 from jackd_router.core.graph import Port, PortFlags, PortName, PortType
-from jackd_router.core.parse import parse
+from jackd_router.core.language.parse import parse
 from jackd_router.runtime.config_files import read_document
 
 PORTS = 4000

@@ -17,12 +17,13 @@ from benchmarks.figures import Bound, ms, percentile, table
 from benchmarks.many_rules import SHARES, Studio, studio
 from benchmarks.surroundings import Surroundings
 from jackd_router.core.config import Config
+from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.graph import Graph, Port
-from jackd_router.core.matcher import Matcher
-from jackd_router.core.parse import parse
+from jackd_router.core.language.parse import parse
+from jackd_router.runtime.announcer import Action
 from jackd_router.runtime.config_files import read_document
 from jackd_router.runtime.inhibitors import Inhibitors
-from jackd_router.runtime.reconciler import Action, Reconciler
+from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.rules import Rules
 from jackd_router.runtime.state_file import StateFile
 

@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.jack_client import JackClient
 from tests.support.jack_server import JackServer
 from tests.support.router_process import RouterProcess
 from tests.support.session_bus import SessionBus
+
+# No test fails because the machine is busy.
+settings.register_profile("busy", deadline=None, suppress_health_check=(HealthCheck.too_slow,))
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("busy")
+
 
 _LOGS = pytest.StashKey[list[Path]]()
 

@@ -29,7 +29,7 @@ def test_all_of_it_happens() -> None:
     for line in (
         "synth:out_1        router:main_in_L",
         'rule "synth to main bus"',
-        "rule 'browser never into a recorder'",
+        'rule "browser never into a recorder"',
         "48000 of 48000 samples equal in every bit, frame offset 0",
         "router:main_out_L  ",
         "over 24000 frames -6.000 dB",

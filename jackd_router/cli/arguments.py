@@ -66,7 +66,7 @@ def _add_local(commands: Commands) -> None:
     command.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     command.set_defaults(local=run.run)
     command = _command(commands, "check", "print everything that is wrong with a configuration file (needs no daemon)")
-    command.add_argument("file", nargs="?", type=Path, metavar="FILE")
+    command.add_argument("file", nargs="?", type=Path, metavar="FILE", help="instead of ~/.config/jackd-router/router.toml")
     _add_json(command)
     command.set_defaults(local=check.check)
 
@@ -120,9 +120,11 @@ def _add_changing(commands: Commands) -> None:
     command.set_defaults(remote=change.reload)
     command = _command(commands, "plan", "show what would change if a configuration file were in force")
     # The daemon reads it, and its working directory is not ours.
-    command.add_argument("file", nargs="?", type=lambda text: Path(text).absolute(), metavar="FILE")
+    command.add_argument(
+        "file", nargs="?", type=lambda text: Path(text).absolute(), metavar="FILE", help="instead of the daemon's own"
+    )
     command.add_argument("--graph", type=Path, metavar="GRAPH", help="on this graph, saved by `graph --json`; needs no daemon")
-    command.add_argument("--profile", metavar="NAME", help="with --graph: in this profile")
+    command.add_argument("--profile", metavar="NAME", help="with --graph: in this profile, not the one that was active")
     _add_json(command)
     command.set_defaults(remote=change.plan, local_with_graph=simulate.plan)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jackd_router.cli import listing
-from jackd_router.cli.exits import Exit
+from jackd_router.cli.exits import CommandFailed, Exit
 from jackd_router.cli.records import Pair, ProblemRecord, Report, records, report
 from jackd_router.cli.remote import Daemon, Refusal, options
 from jackd_router.cli.terminal import complain, note, show, show_json, typed
@@ -34,7 +34,9 @@ async def _ask_about(daemon: Daemon, member: str, pair: Pair, *, hold: bool = Fa
 
 
 async def switch_rules(daemon: Daemon, *, names: list[str], enabled: bool, json: bool) -> Exit:
-    """Switch rules on or off; kept over restarts of the daemon."""
+    """Switch rules on or off, all of them or none; kept over restarts of the daemon."""
+    for name in names:
+        await daemon.call("Rules.GetRule", "s", typed(name))  # refused, with the nearest name, where there is no such rule
     for name in names:
         await daemon.call("Rules.SetRuleEnabled", "sba{sv}", typed(name), enabled, options())
         if not json:
@@ -71,7 +73,15 @@ async def reload(daemon: Daemon, *, dry_run: bool, json: bool) -> Exit:
 
 async def plan(daemon: Daemon, *, file: Path | None, json: bool) -> Exit:
     """Show what would change if the file were in force."""
+    if file:
+        require(file)
     return await _plan(daemon, typed(str(file)) if file else "", json=json)
+
+
+def require(file: Path) -> None:
+    """Raise CommandFailed where a file that was named is not there: to read it as one without rules would hide the typo."""
+    if not file.exists():
+        raise CommandFailed(f"{file}: no such file")
 
 
 async def _plan(daemon: Daemon, path: str, *, json: bool) -> Exit:

@@ -13,6 +13,7 @@ from jackd_router.cli.records import ProblemRecord, RefusedRecord, report
 from jackd_router.cli.remote import Daemon, options
 from jackd_router.cli.terminal import complain, show, show_json, typed
 from jackd_router.core.errors import ConfigInvalid, Problem, Severity
+from jackd_router.core.language.reading import counted
 from jackd_router.dbus_api.errors import BusLost
 from jackd_router.dbus_api.session_bus import connect_session
 
@@ -73,7 +74,7 @@ def _show(path: Path, problems: tuple[Problem, ...], config: Config | None, *, j
         complain(str(problem))
     if config is not None:
         there = "no such file, which means " if _is_missing(path) else ""
-        show(f"{path}: {there}{_counted(len(config.rules), 'rule')}, {_counted(len(config.buses), 'bus', 'buses')}")
+        show(f"{path}: {there}{counted(len(config.rules), 'rule')}, {counted(len(config.buses), 'bus', 'buses')}")
 
 
 def _is_missing(path: Path) -> bool:
@@ -85,7 +86,3 @@ def _is_missing(path: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def _counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -24,6 +24,8 @@ from jackd_router.core.names import natural_key
 SILENCE_DB = -144.0
 METER_FLOOR_DB = -60.0
 METER_WIDTH = 40
+_COUNTS = ("held", "contested", "refused")
+"""What connections are counted by in the status: left as somebody wanted by hand, fought over, stopped by the feedback guard."""
 
 
 def ports_table(ports: Iterable[PortRecord]) -> Table:
@@ -39,21 +41,28 @@ def connections_table(connections: Iterable[Pair]) -> Table:
     return Table(("SOURCE", "DESTINATION"), list(connections))
 
 
-def rules_table(rules: Iterable[RuleRecord]) -> Table:
-    """Give one row a rule, in the order in which the rules decide."""
+def rules_table(rules: Iterable[RuleRecord], inactive: Mapping[str, str]) -> Table:
+    """Give one row a rule, in the order in which the rules decide; `inactive`: why some do not count now."""
     rows = [
         (
             rule.name,
-            "enabled" if rule.enabled else "disabled",
+            _rule_state(rule, inactive),
             rule.action,
             str(rule.ports),
             str(rule.connections),
             moment(rule.last_applied_usec),
             from_home(rule.origin),
+            inactive.get(rule.name, "") if rule.enabled else "",
         )
         for rule in rules
     ]
-    return Table(("RULE", "STATE", "ACTION", "PORTS", "CONNECTIONS", "LAST APPLIED", "WRITTEN AT"), rows)
+    return Table(("RULE", "STATE", "ACTION", "PORTS", "CONNECTIONS", "LAST APPLIED", "WRITTEN AT", "REMARK"), rows)
+
+
+def _rule_state(rule: RuleRecord, inactive: Mapping[str, str]) -> str:
+    if not rule.enabled:
+        return "disabled"
+    return "inactive" if rule.name in inactive else "enabled"
 
 
 def steps_table(steps: Iterable[StepRecord]) -> Table:
@@ -152,7 +161,7 @@ def status_fields(status: Mapping[str, object]) -> dict[str, str]:
         "JACK": server,
         "Graph": f"{told('ports')} ports, {told('connections')} connections",
         "Profile": told("profile"),
-        "Rules": f"{told('rules')} rules, {told('held')} connections held as cut by hand",
+        "Rules": f"{told('rules')} rules; connections: {', '.join(f'{told(key)} {key}' for key in _COUNTS)}",
         "Buses": told("buses"),
         "File": told("config-path") + remark,
         "Version": told("version"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import cast
 
 from jackd_router.cli import listing
 from jackd_router.cli.exits import CommandFailed, Exit
 from jackd_router.cli.records import MetadataRecord, Pair, PeerRecord, PortRecord, RuleRecord, StepRecord, pairs, records
-from jackd_router.cli.remote import Daemon, options
+from jackd_router.cli.remote import Daemon, Refusal, options
 from jackd_router.cli.terminal import note, show, show_fields, show_json, show_table, typed
+from jackd_router.core.names import nearest
 
 
 async def status(daemon: Daemon, *, json: bool) -> Exit:
@@ -19,8 +22,15 @@ async def status(daemon: Daemon, *, json: bool) -> Exit:
     if json:
         show_json(listing.with_underscores(told))
     else:
-        show_fields(listing.status_fields(told))
+        _show_status(told)
     return Exit.DONE if told.get("server-state") == "connected" else Exit.NO_SERVER
+
+
+def _show_status(told: Mapping[str, object]) -> None:
+    fields = listing.status_fields(told)
+    if not Path(str(told.get("config-path"))).exists():
+        fields["File"] += " (no such file)"
+    show_fields(fields)
 
 
 async def ports(daemon: Daemon, *, pattern: str, direction: str | None, port_type: str | None, json: bool) -> Exit:
@@ -52,13 +62,15 @@ async def graph(daemon: Daemon, *, json: bool) -> Exit:
     version, known, connected = await _graph(daemon)
     if json:
         pretty_names = await _pretty_names(daemon)
+        (owned,) = await daemon.call("Rules.ListOwned")
+        owners = {Pair(source, destination): rule for source, destination, rule in cast("list[tuple[str, str, str]]", owned)}
         show_json(
             {
                 "version": version,
                 "client_name": await daemon.get("Server.ClientName"),
                 "profile": await daemon.get("Profiles.ActiveProfile"),
                 "ports": [port._asdict() | {"pretty_name": pretty_names.get(port.name)} for port in known],
-                "connections": [pair._asdict() for pair in connected],
+                "connections": [pair._asdict() | {"rule": owners.get(pair, "")} for pair in connected],
             }
         )
     else:
@@ -71,14 +83,30 @@ async def rules(daemon: Daemon, *, json: bool) -> Exit:
     """List the rules in the order in which they decide."""
     (reply,) = await daemon.call("Rules.ListRules")
     found = records(RuleRecord, reply)
+    inactive = await _inactive(daemon, found)
     if json:
-        show_json([rule._asdict() for rule in found])
+        show_json([rule._asdict() | {"inactive_because": inactive.get(rule.name, "")} for rule in found])
         return Exit.DONE
     if found:
-        show_table(listing.rules_table(found))
+        show_table(listing.rules_table(found, inactive))
     if not await daemon.get("Rules.Enabled"):
         note("all rules are switched off (property Rules.Enabled)")
     return Exit.DONE
+
+
+async def _inactive(daemon: Daemon, rules: Iterable[RuleRecord]) -> dict[str, str]:
+    """Give why rules do not count now; a rule that does, or that is gone since it was listed, is not in it."""
+
+    async def why(name: str) -> str:
+        try:
+            (told,) = await daemon.call("Rules.GetRule", "s", name)
+        except Refusal:
+            return ""
+        return str(cast("Mapping[str, object]", told).get("inactive-because", ""))
+
+    names = [rule.name for rule in rules]
+    reasons = await asyncio.gather(*map(why, names))
+    return {name: reason for name, reason in zip(names, reasons, strict=True) if reason}
 
 
 async def explain(daemon: Daemon, *, port: str, other: str | None, json: bool) -> Exit:
@@ -104,8 +132,18 @@ async def _explain_port(daemon: Daemon, port: str, *, json: bool) -> Exit:
     elif peers:
         show_table(listing.peers_table(peers))
     else:
-        show(f"no rule speaks of {port} and a port that is there now")
+        show(f"no rule speaks of {port} and a port that is there now{await _unless_there(daemon, port)}")
     return Exit.DONE
+
+
+async def _unless_there(daemon: Daemon, port: str) -> str:
+    """Give what to add where there is no port of this name: whoever mistypes it must not take the rules for silent."""
+    _, known, _ = await _graph(daemon)
+    names = [record.name for record in known]
+    if port in names:
+        return ""
+    near = nearest(port, names)
+    return "; it is not there itself" + (f", did you mean {near}?" if near else "")
 
 
 async def _graph(daemon: Daemon) -> tuple[int, list[PortRecord], list[Pair]]:
@@ -122,5 +160,5 @@ async def _pretty_names(daemon: Daemon) -> dict[str, str]:
 async def _exit_of(daemon: Daemon, found: list[PortRecord] | list[Pair]) -> Exit:
     """Tell an empty listing from one that is empty because there is no server."""
     if not found and (state := await daemon.get("Server.State")) != "connected":
-        raise CommandFailed(f"no JACK server (the daemon is {state}); see `jackd-router status`", Exit.NO_SERVER)
+        raise CommandFailed(f"no JACK server ({state}); see `jackd-router status`", Exit.NO_SERVER)
     return Exit.DONE

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from jackd_router.cli.change import show_problems, show_report
+from jackd_router.cli.change import require, show_problems, show_report
 from jackd_router.cli.exits import CommandFailed, Exit
 from jackd_router.cli.records import Pair, ProblemRecord, RefusedRecord, Report
-from jackd_router.core.errors import ConfigInvalid, RouterError
+from jackd_router.cli.terminal import note
+from jackd_router.core.config import DEFAULT_PROFILE
+from jackd_router.core.errors import ConfigInvalid, UserError
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.names import nearest, parse_shown, shown
 
 if TYPE_CHECKING:
+    from jackd_router.core.config import Config
     from jackd_router.runtime.state import PlanReport
+
+Value = TypeVar("Value", str, bool, list[object])
+
+_DIRECTIONS = {"input": PortFlags.INPUT, "output": PortFlags.OUTPUT}
+_IN_WORDS: dict[type, str] = {str: "a string", bool: "true or false", list: "an array"}
+
+
+class Saved(NamedTuple):
+    """What `graph --json` has written: the graph, whose its connections are, our name in it, the active profile ("" unknown)."""
+
+    graph: Graph
+    owned: dict[Connection, str]
+    client_name: str
+    profile: str
 
 
 def plan(*, file: Path | None, graph: Path, profile: str | None, json: bool) -> Exit:
@@ -24,24 +40,33 @@ def plan(*, file: Path | None, graph: Path, profile: str | None, json: bool) -> 
     from jackd_router.runtime.config_files import default_path, load_config
     from jackd_router.runtime.preview import simulate
 
-    told, saved = read_graph(graph)
+    saved = read_graph(graph)
     path = file or default_path()
-    if file and not file.exists():
-        raise CommandFailed(f"{file}: no such file")
+    if file:
+        require(file)
     try:
         config = load_config(path)
     except ConfigInvalid as invalid:
         show_problems([ProblemRecord.of_problem(problem) for problem in invalid.problems])
         return Exit.REFUSED
     show_problems([ProblemRecord.of_problem(problem) for problem in config.warnings])
-    profile = profile or str(told.get("profile") or "default")
-    known = [each.name for each in config.profiles]
-    if profile not in known:
-        near = nearest(profile, known)
-        raise CommandFailed(f"{path}: there is no profile '{profile}'" + (f"; did you mean '{near}'?" if near else ""))
-    client_name = str(told.get("client_name") or "")
-    show_report(_report(simulate(config, saved, client_name=client_name, profile=profile)), json=json, would=True)
+    active = _profile(config, path, profile, saved.profile)
+    found = simulate(config, saved.graph, saved.owned, client_name=saved.client_name, profile=active)
+    show_report(_report(found), json=json, would=True)
     return Exit.DONE
+
+
+def _profile(config: Config, path: Path, asked: str | None, saved: str) -> str:
+    """Give the profile to plan for: the one that was asked for, else the one that was active, as far as the file has it."""
+    known = [each.name for each in config.profiles]
+    if asked is None:
+        if saved and saved not in known:
+            note(f"{path}: there is no profile '{saved}', which was active; this is for '{DEFAULT_PROFILE.name}'")
+        return saved if saved in known else DEFAULT_PROFILE.name
+    if asked not in known:
+        near = nearest(asked, known)
+        raise CommandFailed(f"{path}: there is no profile '{asked}'" + (f"; did you mean '{near}'?" if near else ""))
+    return asked
 
 
 def _report(found: PlanReport) -> Report:
@@ -52,41 +77,96 @@ def _report(found: PlanReport) -> Report:
     return Report(pairs(found.connect), pairs(found.disconnect), [], list(found.unmet), list(found.shadowed), refused)
 
 
-def read_graph(path: Path) -> tuple[Mapping[str, Any], Graph]:
-    """Give what a file of `graph --json` says, and its graph; CommandFailed names what is wrong with it."""
+def read_graph(path: Path) -> Saved:
+    """Give what a file of `graph --json` says; CommandFailed names what is wrong with it."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandFailed(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise CommandFailed(f"{path}: not JSON: {error}") from error
-    graph = Graph()
     try:
-        for number, port in enumerate(told["ports"], 1):
-            graph.add_port(_port(port, f"port {number}"))
-        for number, pair in enumerate(told["connections"], 1):
-            connection = Connection(parse_shown(pair["source"]), parse_shown(pair["destination"]))
-            if not graph.connect(connection):
-                raise CommandFailed(f"{path}: connection {number} names a port that is not among the ports")
-    except (LookupError, TypeError, ValueError, AttributeError, RouterError) as error:
-        if isinstance(error, CommandFailed):
-            raise
-        raise CommandFailed(f"{path}: not what `jackd-router graph --json` writes: {_why(error)}") from error
-    return told, graph
+        return _saved(told)
+    except UserError as error:
+        raise CommandFailed(f"{path}: not what `jackd-router graph --json` writes: {error}") from error
 
 
-def _port(told: Mapping[str, Any], where: str) -> Port:
-    directions = {"input": PortFlags.INPUT, "output": PortFlags.OUTPUT}
-    if told["direction"] not in directions:
-        raise ValueError(f'the direction of {where} is neither "input" nor "output"')
-    flags = directions[told["direction"]]
-    flags |= PortFlags.PHYSICAL if told.get("physical") else PortFlags(0)
-    flags |= PortFlags.TERMINAL if told.get("terminal") else PortFlags(0)
-    name, kind = parse_shown(told["name"]), PortType(told["type"])
-    aliases = tuple(str(parse_shown(alias)) for alias in told.get("aliases", ()))
-    pretty_name = told.get("pretty_name")
-    return Port(PortName(name), kind, flags, aliases, pretty_name=None if pretty_name is None else str(pretty_name))
+def _saved(told: object) -> Saved:
+    graph, owned = Graph(), dict[Connection, str]()
+    for number, port in enumerate(_field(told, "ports", list, "graph"), 1):
+        graph.add_port(_port(port, f"port {number}", graph))
+    for number, connection in enumerate(_field(told, "connections", list, "graph"), 1):
+        where = f"connection {number}"
+        pair = _connection(connection, where, graph)
+        graph.connect(pair)
+        rule = _text(connection, "rule", where, "")
+        if rule:
+            owned[pair] = rule
+    return Saved(graph, owned, _name(told, "client_name", "graph", ""), _text(told, "profile", "graph", ""))
 
 
-def _why(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+def _port(told: object, where: str, graph: Graph) -> Port:
+    name = _port_name(told, "name", where)
+    if name in graph.ports:
+        raise UserError(f"{where}: there is another port {shown(name)}")
+    flags = _DIRECTIONS[_word(told, "direction", list(_DIRECTIONS), where)]
+    for key, flag in (("physical", PortFlags.PHYSICAL), ("terminal", PortFlags.TERMINAL)):
+        if _field(told, key, bool, where, False):
+            flags |= flag
+    port_type = PortType(_word(told, "type", list(PortType), where))
+    aliases = tuple(_name({"alias": alias}, "alias", where) for alias in _field(told, "aliases", list, where, []))
+    return Port(name, port_type, flags, aliases, pretty_name=_name(told, "pretty_name", where, "") or None)
+
+
+def _connection(told: object, where: str, graph: Graph) -> Connection:
+    connection = Connection(_port_name(told, "source", where), _port_name(told, "destination", where))
+    for name, direction in zip(connection, ("output", "input"), strict=True):
+        port = graph.ports.get(name)
+        if port is None or port.is_source is not (direction == "output"):
+            raise UserError(f"{where}: there is no {direction} port {shown(name)}")
+    return connection
+
+
+def _port_name(told: object, key: str, where: str) -> PortName:
+    name = _name(told, key, where)
+    if ":" not in name:
+        raise UserError(f"{where}: {key} '{shown(name)}' is not client:port")
+    return name
+
+
+def _name(told: object, key: str, where: str, default: str | None = None) -> PortName:
+    text = _text(told, key, where, default)
+    try:
+        return parse_shown(text)
+    except UserError as error:
+        raise UserError(f"{where}: {key} {error}") from error
+
+
+def _word(told: object, key: str, allowed: list[str], where: str) -> str:
+    word = _text(told, key, where)
+    if word not in allowed:
+        raise UserError(f"{where}: {key} is '{word}', none of {', '.join(allowed)}")
+    return word
+
+
+def _text(told: object, key: str, where: str, default: str | None = None) -> str:
+    text = _field(told, key, str, where, default)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(rf"{where}: {key} has half a surrogate pair; a byte that is not UTF-8 is written \xNN") from None
+    return text
+
+
+def _field(told: object, key: str, kind: type[Value], where: str, default: Value | None = None) -> Value:
+    """Give what an object says of this key, the default where it says nothing or null; UserError names what is wrong."""
+    if not isinstance(told, dict):
+        raise UserError(f"{where} is not an object")
+    value: object = told.get(key)
+    if value is None:
+        if default is None:
+            raise UserError(f"{where}: {key} is missing")
+        return default
+    if not isinstance(value, kind):
+        raise UserError(f"{where}: {key} is not {_IN_WORDS[kind]}")
+    return value

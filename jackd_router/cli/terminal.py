@@ -27,6 +27,7 @@ _COLOURS = {
     "contested": "yellow",
     "muted": "yellow",
     "disabled": "yellow",
+    "inactive": "yellow",
     "forbidden": "red",
     "forbid": "red",
     "refused": "red",

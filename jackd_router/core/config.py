@@ -6,12 +6,12 @@ The meaning of each key is documented in jackd-router.toml(5); the names here ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from jackd_router.core.errors import Problem
-from jackd_router.core.selectors import Selector, Selectors
+from jackd_router.core.selecting.selectors import Selector, Selectors
 
 Path = tuple[str | int, ...]
 """Where a value stands in a TOML document: keys, and positions in arrays (from 0)."""
@@ -132,6 +132,10 @@ class Rule:
     manual: Manual | None = None
     allow_feedback: bool = False
     same_client: bool = False
+
+    def says_the_same(self, other: Rule) -> bool:
+        """Tell whether two rules say the same, wherever they stand in the file."""
+        return self == other or replace(self, origin=other.origin) == other
 
     @property
     def selectors(self) -> tuple[Selector, ...]:

@@ -61,6 +61,8 @@ class Manager:
             "rules": variant("u", router.rules.count),
             "buses": variant("u", len(router.bus_names)),
             "held": variant("u", len(router.rules.held)),
+            "contested": variant("u", len(router.rules.contested)),
+            "refused": variant("u", len(router.rules.refused)),
             "config-path": variant("s", shown(str(router.configuration.path))),
             "config-valid": variant("b", router.configuration.valid),
         }

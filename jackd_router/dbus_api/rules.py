@@ -54,6 +54,11 @@ class Rules:
             for rule in self._router.rules.states()
         ]
 
+    def list_owned(self, call: Call) -> list[tuple[str, str, str]]:
+        """Give the connections that belong to rules."""
+        owned = sorted(self._router.rules.owned.items())
+        return [(*pair, rule) for (_, rule), pair in zip(owned, pairs_of([pair for pair, _ in owned]), strict=True)]
+
     def get_rule(self, call: Call, name: str) -> dict[str, Variant]:
         """Give everything about one rule."""
         state, rule, matches = self._router.rules.describe(name)

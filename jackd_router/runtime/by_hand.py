@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 
+from jackd_router.core.deciding.matcher import Verdict
+from jackd_router.core.deciding.plan import Deed
+from jackd_router.core.deciding.speakers import speakers
+from jackd_router.core.deciding.words import because, pair_text
 from jackd_router.core.errors import Refused
 from jackd_router.core.graph import Connection, Graph
-from jackd_router.core.matcher import Verdict
-from jackd_router.core.names import shown
 from jackd_router.core.ports import check_connectable
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.state import Outcome
@@ -24,11 +26,8 @@ class ByHand:
         """Connect; with `hold` rules must not undo it until one of the ports goes. Raise UserError, Refused or ServerLost."""
         check_connectable(self._graph, connection)
         reconciler = self._reconciler
-        decision = reconciler.matcher.decide(connection)
-        if decision.verdict is Verdict.FORBIDDEN and decision.rule and not hold:
-            raise Refused(
-                f"rule {decision.rule.name!r} ({decision.rule.origin}) forbids {_pair(connection)}; the option hold overrides it"
-            )
+        if not hold:
+            self._check_would_stay(connection)
         if hold:
             reconciler.hold(connection, connected=True, reason="it was connected by hand")
         elif connection in reconciler.ledger.held:
@@ -41,8 +40,16 @@ class ByHand:
         if code:
             reconciler.release((connection,))
             check_connectable(self._graph, connection)  # a port that went meanwhile is the better reason
-            raise Refused(f"JACK did not connect {_pair(connection)} (code {code})")
+            raise Refused(f"JACK did not connect {pair_text(connection)} (code {code})")
         return Outcome.CONNECTED
+
+    def _check_would_stay(self, connection: Connection) -> None:
+        """Raise Refused where the rules would cut the connection again at once."""
+        now = self._reconciler.situation
+        step = now.step_if_connected(connection)
+        if step.deed is Deed.DISCONNECT:
+            told = because(step, now.matcher.decide(connection), speakers(now.matcher, connection), now, {})
+            raise Refused(f"{pair_text(connection)} would be cut again: {told}; the option hold overrides that")
 
     async def disconnect(self, connection: Connection, *, hold: bool) -> Outcome:
         """Disconnect; a rule that wants the pair is held, unless it insists; with `hold` even then."""
@@ -57,9 +64,5 @@ class ByHand:
             return Outcome.NOT_CONNECTED
         code = await reconciler.ask_for_caller(connection, connect=False)
         if code and connection in self._graph.connections:
-            raise Refused(f"JACK did not disconnect {_pair(connection)} (code {code})")
+            raise Refused(f"JACK did not disconnect {pair_text(connection)} (code {code})")
         return Outcome.DISCONNECTED
-
-
-def _pair(connection: Connection) -> str:
-    return f"{shown(connection.source)} -> {shown(connection.destination)}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jackd_router.core.config import Config, Document
 from jackd_router.core.errors import ConfigInvalid, Problem
-from jackd_router.core.parse import parse
+from jackd_router.core.language.parse import parse
 from jackd_router.runtime.toml_positions import read_positions
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -39,8 +39,13 @@ def drop_in_directory(path: Path) -> Path:
     return path.parent / f"{path.name}.d"
 
 
-def load_config(path: Path) -> Config:
-    """Give the configuration that the files make together; raises ConfigInvalid with everything that is wrong."""
+def load_config(path: Path, *, must_exist: bool = False) -> Config:
+    """Give the configuration that the files make together; raises ConfigInvalid with everything that is wrong.
+
+    A main file that is not there means that there are no rules, unless somebody has named it.
+    """
+    if must_exist and not path.exists() and not path.is_symlink():
+        raise ConfigInvalid((Problem(_name(path), 0, 0, "there is no such file"),))
     documents, problems = _read_all(path)
     return parse(documents, problems)
 

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from jackd_router.core.config import Config
-from jackd_router.core.effective import effective_toml
 from jackd_router.core.errors import ConfigInvalid, Problem
+from jackd_router.core.language.effective import effective_toml
+from jackd_router.core.language.reading import counted
 from jackd_router.runtime.config_files import load_config
 from jackd_router.runtime.state_file import write_whole
 from jackd_router.service.journal import Event
@@ -61,10 +62,11 @@ class Configuration:
         for problem in config.warnings:
             log.warning("%s", problem)
         log.info(
-            "Configuration loaded from %s: %d rules, %d buses",
+            "Configuration loaded%s %s: %s, %s",
+            " from" if self.path.exists() else "; there is no",
             self.path,
-            len(config.rules),
-            len(config.buses),
+            counted(len(config.rules), "rule"),
+            counted(len(config.buses), "bus", "buses"),
             extra={"MESSAGE_ID": Event.CONFIG_LOADED},
         )
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 
 from jackd_router.core.config import Feedback as FeedbackPolicy
 from jackd_router.core.config import Rule
-from jackd_router.core.feedback import Feedback, Guard, Passages
+from jackd_router.core.deciding.feedback import Feedback, Guard, Passages
+from jackd_router.core.deciding.matcher import Matcher, Verdict
+from jackd_router.core.deciding.plan import Situation
+from jackd_router.core.deciding.words import path_text
 from jackd_router.core.graph import Connection, Graph, PortName
-from jackd_router.core.matcher import Matcher, Verdict
 from jackd_router.core.names import shown
-from jackd_router.core.plan import Situation
-from jackd_router.core.words import path_text
 from jackd_router.service.journal import Event
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class FeedbackWatch:
     def passages(self, matcher: Matcher) -> Passages:
         """Give where sound passes inside of clients now."""
         buses = self.buses()
-        basis = (matcher, matcher.via_version, buses)
+        basis = (matcher, matcher.cells.via_version, buses)
         if basis != self._basis:
             self._basis, self._passages = basis, Passages.of(buses, matcher.via_passages())
         return self._passages
@@ -49,7 +49,7 @@ class FeedbackWatch:
         before = now.passages
         now.passages = self.passages(now.matcher)
         guard = Guard(self._graph, now.passages)
-        for connection in pairs if before is now.passages else now.matcher.wanted():
+        for connection in pairs if before is now.passages else {*pairs, *now.matcher.wanted()}:
             decision = now.matcher.decide(connection) if guard.concerns(connection) else None
             if decision and decision.rule and decision.verdict is Verdict.WANTED:
                 self._unmade[connection] = decision.rule

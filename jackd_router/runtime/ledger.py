@@ -19,11 +19,13 @@ _FIRST_TRUCE_S, _LAST_TRUCE_S = 2.0, 300.0
 
 @dataclass(slots=True)
 class Request:
-    """A request on its way: to connect or to disconnect, for which rule ("" for somebody who called us)."""
+    """A request on its way: to connect or to disconnect, for which rule ("" where none speaks of it, or `by_hand`)."""
 
     connect: bool
     rule: str
     since: float
+    by_hand: bool = False
+    """Somebody who called us asked for it."""
     waiting: list[asyncio.Future[int | None]] = field(default_factory=list)
     answered: bool = False
     echoed: bool = False

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config
-from jackd_router.core.feedback import Passages
-from jackd_router.core.graph import Graph
-from jackd_router.core.matcher import Matcher
+from jackd_router.core.deciding.feedback import Passages
+from jackd_router.core.deciding.matcher import Matcher
+from jackd_router.core.deciding.plan import Deed, Plan, Situation, plan_in_steps, shadowed, unmet
+from jackd_router.core.deciding.words import refusal_text
+from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.mix import bus_passages, strip_of
-from jackd_router.core.plan import Deed, Plan, Situation, plan_in_steps, shadowed, unmet
 from jackd_router.core.steps import run_at_once
-from jackd_router.core.words import refusal_text
 from jackd_router.runtime.state import PlanReport
 
 
-def simulate(config: Config, graph: Graph, *, client_name: str = "", profile: str = DEFAULT_PROFILE.name) -> PlanReport:
-    """Give what a configuration would do to a graph that nobody has to have; `client_name`: ours there."""
+def simulate(
+    config: Config,
+    graph: Graph,
+    owned: Mapping[Connection, str] | None = None,
+    *,
+    client_name: str = "",
+    profile: str = DEFAULT_PROFILE.name,
+) -> PlanReport:
+    """Give what a configuration would do to a graph that nobody has to have.
+
+    `owned`: whose connections are, as far as that is known; `client_name`: ours there.
+    """
     client_name = client_name or config.client_name
+    graph, dropped = with_its_buses(graph, config, client_name)
     matcher = Matcher(config, client_name=client_name, graph=graph)
     matcher.set_profile(profile)
     for port in graph.ports.values():
         matcher.add_port(port)
-    return preview(situation(config, matcher, graph, client_name))
+    now = situation(config, matcher, graph, client_name)
+    report = preview(replace(now, owned={pair: rule for pair, rule in (owned or {}).items() if pair in graph.connections}))
+    return replace(report, disconnect=(*dropped, *report.disconnect))
+
+
+def with_its_buses(graph: Graph, config: Config, client_name: str) -> tuple[Graph, tuple[Connection, ...]]:
+    """Give the graph as it is once our client has the buses of this configuration, and what goes with ports of older ones."""
+    after = graph.copy()
+    wanted = {port.name: port for port in _bus_ports(config, client_name)}
+    gone = [name for name, port in graph.ports.items() if port.client == client_name and name not in wanted]
+    dropped = {connection for name in gone for connection in after.remove_port(name)}
+    for name, port in wanted.items():
+        if name not in after.ports:
+            after.add_port(port)
+    return after, tuple(sorted(dropped))
+
+
+def _bus_ports(config: Config, client_name: str) -> Iterator[Port]:
+    for strip in map(strip_of, config.buses):
+        for names, flag in ((strip.input_ports(), PortFlags.INPUT), (strip.output_ports(), PortFlags.OUTPUT)):
+            yield from (Port(PortName(f"{client_name}:{name}"), PortType.AUDIO, flag) for name in names)
 
 
 def situation(config: Config, matcher: Matcher, graph: Graph, client_name: str) -> Situation:
@@ -47,14 +79,25 @@ def preview_in_steps(now: Situation) -> Generator[None, None, tuple[PlanReport, 
     """Give the same with the plan itself, and pause now and then."""
     made = yield from plan_in_steps(now)
     yield
-    without_partners = yield from unmet(now.matcher)
-    never_decide = yield from shadowed(now.matcher)
-    deciders = ((now.matcher.decide(pair).rule, pair, feedback) for pair, feedback in sorted(made.refused.items()))
+    without_partners, never_decide = yield from worth_in_steps(now.matcher)
     report = PlanReport(
         connect=tuple(step.connection for step in made.steps if step.deed is Deed.CONNECT),
         disconnect=tuple(step.connection for step in made.steps if step.deed is Deed.DISCONNECT),
         unmet=without_partners,
         shadowed=never_decide,
-        refused=tuple((rule.name, pair, refusal_text(feedback)) for rule, pair, feedback in deciders if rule),
+        refused=refusals_of(replace(now, refused=made.refused)),
     )
     return report, made
+
+
+def worth_in_steps(matcher: Matcher) -> Generator[None, None, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Find which rules find nothing to speak of, and which earlier ones leave nothing to decide; with pauses."""
+    without_partners = yield from unmet(matcher)
+    never_decide = yield from shadowed(matcher)
+    return without_partners, never_decide
+
+
+def refusals_of(now: Situation) -> tuple[tuple[str, Connection, str], ...]:
+    """Give rule, pair and reason of what the feedback guard stops."""
+    deciders = ((now.matcher.decide(pair).rule, pair, feedback) for pair, feedback in sorted(now.refused.items()))
+    return tuple((rule.name, pair, refusal_text(feedback)) for rule, pair, feedback in deciders if rule)

@@ -11,53 +11,27 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable, Iterable, Set
-from dataclasses import replace
-from typing import Protocol
 
 from jackd_router.core.config import Config, Manual, Rule
+from jackd_router.core.deciding.matcher import Matcher, Verdict
+from jackd_router.core.deciding.plan import Deed, Situation, Step
 from jackd_router.core.errors import ServerLost
 from jackd_router.core.graph import Connection, Graph, PortName
-from jackd_router.core.matcher import Matcher, Verdict
-from jackd_router.core.names import shown
-from jackd_router.core.plan import Deed, Situation, Step
-from jackd_router.core.words import refusal_text
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess
+from jackd_router.runtime.announcer import Announcer, Audience
 from jackd_router.runtime.feedback_watch import FeedbackWatch
 from jackd_router.runtime.ledger import Ledger, Quarrel, Request, registrations
 from jackd_router.runtime.mirror import Changes
-from jackd_router.service.journal import Event
+from jackd_router.runtime.quiet import QUIET_S, Quiet
 
 log = logging.getLogger(__name__)
 
-QUIET_S = 0.02
-"""What would remove a connection, and the rest of a fan-out, waits until nothing has changed for so long."""
-_NEVER_QUIET_S = 0.5
-"""... but not for ever: a graph that never rests still gets its connections removed."""
 _CALLER_S = 2.0
 """How long somebody who calls us waits for the server."""
 _ECHO_S = 1.0
 """How long after the server's yes the notification may take before we look again."""
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
-
-Action = tuple[str, str, PortName, PortName]
-"""(rule, "connect" | "disconnect" | "failed" | "contested" | "refused", source, destination)."""
-
-
-class Audience(Protocol):
-    """Who is told what the reconciler did."""
-
-    def acted(self, action: Action) -> None:
-        """Take one thing that was done for a rule."""
-
-    def holds_changed(self) -> None:
-        """Note that held or contested pairs are other ones than before."""
-
-    def ledger_changed(self) -> None:
-        """Note that something is known of pairs that is to be kept."""
-
-    def troubled(self, text: str) -> None:
-        """Note that a turn failed ("" when one worked again)."""
 
 
 class Reconciler:
@@ -65,7 +39,7 @@ class Reconciler:
 
     def __init__(self, graph: Graph, audience: Audience) -> None:
         """Take the mirror's graph and who is told; there are no rules before `load`."""
-        self._graph, self._audience = graph, audience
+        self._graph, self._audience, self._announcer = graph, audience, Announcer(audience)
         self._loop = asyncio.get_running_loop()
         self._config = Config()
         self.matcher = Matcher(self._config, client_name="", graph=graph)
@@ -76,11 +50,9 @@ class Reconciler:
         self._may_act: Callable[[], bool] = lambda: True
         self._look_at: set[Connection] = set()
         self._later: dict[Connection, float] = {}
+        self._untold: set[Connection] = set()
         self._cuts: dict[Connection, tuple[int, int]] = {}
-        self._changed_at = 0.0
-        self._client_changed_at: dict[str, float] = {}
-        self._client_shrank_at: dict[str, float] = {}
-        self._circles: frozenset[tuple[str, PortName, PortName]] = frozenset()
+        self._quiet = Quiet()
         self._timer: asyncio.TimerHandle | None = None
         self._retry_timer: asyncio.TimerHandle | None = None
         self._backoff_s = 0.0
@@ -91,17 +63,20 @@ class Reconciler:
     def load(self, config: Config, matcher: Matcher, concerned: Iterable[Connection] | None = None) -> None:
         """Take other rules, with their matcher fed with the ports of the graph, and look at what they concern (None: at all)."""
         before, self._config, self.matcher = self.matcher, config, matcher
-        self.watch.clear()
+        if before is not matcher:
+            self.watch.clear()
         refused = self.situation.refused  # not told again where it stays so
         self.situation = self._situation()
         self.situation.refused = refused
-        self.release([c for c in self.ledger.holds if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)])
         # What failed may still be wanted: it is looked at again at once.
         again = {*self.ledger.failures, *self.ledger.quarrels, *self.ledger.holds}
+        # Not looked at before the rest: of what was refused the guard knows only when all is looked at.
+        self._let_go([c for c in self.ledger.holds if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)])
         self.ledger.failures.clear()
         self.ledger.quarrels.clear()
         if before is not matcher:
             before.retire()
+        self._audience.holds_changed()
         if concerned is None:
             self.look_at_everything()
         else:
@@ -158,9 +133,9 @@ class Reconciler:
         self.situation = self._situation()
         self._look_at.clear()
         self._later.clear()
+        self._untold.clear()
         self._cuts.clear()
-        self._client_changed_at.clear()
-        self._client_shrank_at.clear()
+        self._quiet.clear()
         self._tell_idle()
         if lost:
             self._audience.holds_changed()
@@ -176,7 +151,7 @@ class Reconciler:
     def _fold(self, changes: Changes) -> None:
         now = self._loop.time()
         if changes:
-            self._changed_at = now
+            self._quiet.graph_changed(now)
         gone = set()
         for name, before, port in changes.ports:
             if before is not None and (port is None or port.registration != before.registration):
@@ -186,8 +161,7 @@ class Reconciler:
                 self._look_at |= self._graph.connections_of(name)  # an alias may be what a rule forbids
             else:
                 self.matcher.remove_port(name)
-                self._client_shrank_at[name.partition(":")[0]] = now
-            self._client_changed_at[name.partition(":")[0]] = now
+            self._quiet.port_changed(name, now, gone=port is None)
         if gone:
             self._forget_ports(gone)
         for connection, connected in changes.connections:
@@ -208,7 +182,7 @@ class Reconciler:
         failed = [connection for connection in self.ledger.failures if not set(connection).isdisjoint(ports)]
         for connection in failed:
             del self.ledger.failures[connection]
-        self._look_at.update(failed)
+            self._look_at |= {connection, *self.matcher.entangled(connection)}
 
     def _forget_ports(self, gone: Set[PortName]) -> None:
         # What was cut only because its port went: nothing waits for it when the port comes again.
@@ -265,9 +239,7 @@ class Reconciler:
     def tick(self) -> bool:
         """Forget clients that have long been quiet, and look again at requests whose echo never came; tell of such."""
         now = self._loop.time()
-        for times in (self._client_changed_at, self._client_shrank_at):
-            for client in [client for client, at in times.items() if now - at >= QUIET_S]:
-                del times[client]
+        self._quiet.forget(now)
         overdue = [c for c, request in self.ledger.requests.items() if request.answered and now - request.since > _ECHO_S]
         for connection in overdue:
             del self.ledger.requests[connection]
@@ -289,7 +261,7 @@ class Reconciler:
             steps = [self.step_for(connection) for connection in (sorted(pairs) if len(pairs) > 1 else pairs)]
             for step in sorted(steps, key=lambda step: step.deed is Deed.DISCONNECT):
                 self._consider(step)
-        self._tell_of_circles()
+        self._announcer.circles(self.matcher.circles())
         if self._backoff_s:
             self._backoff_s = 0.0
             self._audience.troubled("")
@@ -298,34 +270,17 @@ class Reconciler:
 
     def _refuse(self, pairs: Set[Connection]) -> set[Connection]:
         """Let the feedback guard look; give what is to be looked at because it is refused now, or no longer."""
-        before = self.situation.refused
+        before = self.situation.refused.keys()
         unlike = self.watch.look_at(self.situation, pairs)
-        for connection in sorted(unlike - before.keys()):
-            reason = refusal_text(self.situation.refused[connection])
-            rule = self.matcher.decide(connection).rule
-            name = rule.name if rule else ""
-            log.warning(
-                "%s -> %s of rule %r is refused: %s",
-                *map(shown, connection),
-                name,
-                reason,
-                extra=_fields(connection, Event.REFUSED, RULE=name, REASON=reason),
-            )
-            self._audience.acted((name, "refused", *connection))
-        return unlike.union(*map(self.matcher.together, unlike))
+        self._untold |= unlike - before
+        return unlike.union(*map(self.matcher.entangled, unlike))
 
-    def _tell_of_circles(self) -> None:
-        """Say once that a rule follows its own destinations by way of others."""
-        circles = self.matcher.circles()
-        for rule, followed, partner in sorted(circles - self._circles):
-            log.warning(
-                "Rule %r does not let %s get what %s gets: they would follow each other in a circle",
-                rule,
-                shown(partner),
-                shown(followed),
-                extra={"RULE": rule},
-            )
-        self._circles = circles
+    def _tell_of_refusals(self) -> None:
+        """Tell what is refused, now that all is quiet: what a client was paired with while it came may be gone."""
+        refused = self.situation.refused
+        untold, self._untold = sorted(self._untold & refused.keys()), set()
+        rules = (self.matcher.decide(connection).rule for connection in untold)
+        self._announcer.refused(((rule.name if rule else "", pair) for rule, pair in zip(rules, untold, strict=True)), refused)
 
     def _guard(self, work: Callable[[], None]) -> None:
         """Do some work. A bug in there must not take the sound away: it is logged, and everything is looked at again later."""
@@ -345,7 +300,7 @@ class Reconciler:
         connection = step.connection
         if step.deed is Deed.NOTHING:
             if self.ledger.failures.pop(connection, None):
-                self._look_at |= self.matcher.together(connection)
+                self._look_at |= self.matcher.entangled(connection)
             self._note_owner(step)
             return
         if connection in self.ledger.requests or connection in self._cuts or not self._may_act():
@@ -383,16 +338,13 @@ class Reconciler:
             self._set_retry(failure.due)
             return True
         if step.deed is Deed.DISCONNECT:
-            since = self._later.get(connection, now)
-            if now - self._changed_at >= QUIET_S or now - since >= _NEVER_QUIET_S:
+            if self._quiet.is_over(self._later.get(connection, now), now):
                 return False
             self._wait(connection)
             return True
         if not all(end in self._graph.ports for end in connection):
             return True
-        # A client that leaves takes its ports away one by one: what the others are paired with meanwhile is gone in a moment.
-        times = self._client_changed_at if self.matcher.is_fan_out(connection) else self._client_shrank_at
-        if any(now - times.get(end.partition(":")[0], 0.0) < QUIET_S for end in connection):
+        if self._quiet.is_busy(connection, now, is_fan_out=self.matcher.is_fan_out(connection)):
             self._wait(connection)
             return True
         return False
@@ -403,19 +355,27 @@ class Reconciler:
         self._later.setdefault(connection, self._loop.time())
 
     def _arm(self) -> None:
-        if self._later and self._timer is None:
-            self._timer = self._loop.call_later(QUIET_S, self._quiet)
+        if (self._later or self._untold) and self._timer is None:
+            self._timer = self._loop.call_later(QUIET_S, self._look_later)
 
-    def _quiet(self) -> None:
+    def _look_later(self) -> None:
         self._timer = None
-        if self._loop.time() - self._changed_at >= QUIET_S:
-            cuts, self._cuts = self._cuts, {}
-            for connection, ends in cuts.items():
-                if registrations(self._graph, connection) == ends and connection not in self._graph.connections:
-                    self._cut_by_hand(connection)
+        for connection, ends in self._take_cuts().items():
+            if registrations(self._graph, connection) == ends and connection not in self._graph.connections:
+                self._cut_by_hand(connection)
+        if self._quiet.is_quiet(self._loop.time()):
+            self._tell_of_refusals()
         self.look_at(self._later.keys() - self._cuts.keys())
         self._later = {c: since for c, since in self._later.items() if self._still_waits(c)}
         self._arm()
+
+    def _take_cuts(self) -> dict[Connection, tuple[int, int]]:
+        """Give the cuts of which it shows by now whether they were by hand."""
+        now = self._loop.time()
+        due = {c: ends for c, ends in self._cuts.items() if self._quiet.is_over(self._later.get(c, now), now)}
+        for connection in due:
+            del self._cuts[connection]
+        return due
 
     def _still_waits(self, connection: Connection) -> bool:
         if connection in self._cuts:
@@ -451,35 +411,35 @@ class Reconciler:
             return
         ledger = self.ledger
         now, before = (ledger.kept, ledger.held) if connected else (ledger.held, ledger.kept)
+        if now.get(connection) == ends:
+            return
         before.pop(connection, None)
         now[connection] = ends
         self._audience.ledger_changed()
-        log.info("%s -> %s is held: %s", *map(shown, connection), reason, extra=_fields(connection, Event.HELD, REASON=reason))
+        self._announcer.held(connection, reason)
         self._audience.holds_changed()
 
     def release(self, connections: Iterable[Connection]) -> bool:
         """Let the rules decide again about those that are held; tell whether one was."""
+        released = self._let_go(connections)
+        if released:
+            self.look_at(released)
+        return bool(released)
+
+    def _let_go(self, connections: Iterable[Connection]) -> list[Connection]:
+        """End holds, and give the pairs that were held."""
         tables = (self.ledger.held, self.ledger.kept)
         released = [connection for connection in connections if any(table.pop(connection, None) for table in tables)]
         if released:
             self._audience.holds_changed()
             self._audience.ledger_changed()
-            self.look_at(released)
-        return bool(released)
+        return released
 
     def _undone(self, connection: Connection, now: float) -> None:
         if not self.ledger.undo(connection, now):
             return
-        rule = self.matcher.decide(connection).rule
-        wait = self.ledger.quarrels[connection].until - now
-        log.warning(
-            "Another program keeps undoing what rule %r does to %s -> %s; it has its way for %g s",
-            rule.name if rule else "",
-            *map(shown, connection),
-            wait,
-            extra=_fields(connection, Event.CONTESTED, RULE=rule.name if rule else ""),
-        )
-        self._audience.acted((rule.name if rule else "", "contested", *connection))
+        quarrel = self.ledger.quarrels[connection]
+        self._announcer.contested(connection, self.matcher.decide(connection).rule, quarrel, quarrel.until - now)
         self._audience.holds_changed()
         self._audience.ledger_changed()
 
@@ -495,6 +455,8 @@ class Reconciler:
             self.look_at_everything()
         else:
             self.look_at({*self.ledger.failures, *self.ledger.quarrels})
+        if self.ledger.quarrels:
+            self._audience.holds_changed()  # a truce is over
         due = self.ledger.next_due(self._loop.time())
         if due is not None:
             self._set_retry(due)
@@ -509,7 +471,7 @@ class Reconciler:
         request = self.ledger.requests.get(connection)
         if request is None or request.connect != connect or request.answered:
             # One that asked for the opposite is answered all the same; who waits for it is told its own code.
-            request = self._ask(connection, connect, "")
+            request = self._ask(connection, connect, "", by_hand=True)
         future: asyncio.Future[int | None] = self._loop.create_future()
         request.waiting.append(future)
         try:
@@ -521,9 +483,9 @@ class Reconciler:
             raise ServerLost("the JACK server went away")
         return code
 
-    def _ask(self, connection: Connection, connect: bool, rule: str) -> Request:
+    def _ask(self, connection: Connection, connect: bool, rule: str, *, by_hand: bool = False) -> Request:
         assert self._host is not None
-        request = self.ledger.requests[connection] = Request(connect, rule, self._loop.time())
+        request = self.ledger.requests[connection] = Request(connect, rule, self._loop.time(), by_hand)
         operation = protocol.CONNECT if connect else protocol.DISCONNECT
         names = (end.encode("utf-8", "surrogateescape") for end in connection)
         self._host.submit(lambda answer: self._answered(connection, request, answer), operation, *names)
@@ -559,31 +521,15 @@ class Reconciler:
     def _note_done(self, connection: Connection, request: Request) -> None:
         if not request.connect:
             self._disown(connection)
-            if request.rule:
+            if not request.by_hand:
                 self.ledger.quarrels.setdefault(connection, Quarrel())  # to notice who makes it again
-        log.info(
-            "%s %s -> %s %s",
-            "Connected" if request.connect else "Disconnected",
-            *map(shown, connection),
-            f"for rule {request.rule!r}" if request.rule else "on request",
-            extra=_fields(connection, Event.CONNECTED if request.connect else Event.DISCONNECTED, RULE=request.rule),
-        )
-        if request.rule:
-            self._audience.acted((request.rule, "connect" if request.connect else "disconnect", *connection))
+        self._announcer.done(connection, request)
 
     def _note_failed(self, connection: Connection, request: Request, code: int) -> None:
         failure = self.ledger.fail(connection, code, self._loop.time())
-        self._look_at |= self.matcher.together(connection)
-        if failure.times > 1:
-            return
-        log.warning(
-            "JACK did not %s %s -> %s (code %d)",
-            "connect" if request.connect else "disconnect",
-            *map(shown, connection),
-            code,
-            extra=_fields(connection, Event.CONNECT_FAILED, RULE=request.rule),
-        )
-        self._audience.acted((request.rule, "failed", *connection))
+        self._look_at |= self.matcher.entangled(connection)
+        if failure.times == 1:
+            self._announcer.failed(connection, request, code)
 
     # ---- rest
 
@@ -603,10 +549,4 @@ class Reconciler:
 
 
 def _same_rule(one: Rule | None, other: Rule | None) -> bool:
-    """Tell whether two rules say the same, wherever they stand in the file."""
-    return one == other or (one is not None and other is not None and replace(one, origin=other.origin) == other)
-
-
-def _fields(connection: Connection, event: Event, **more: str) -> dict[str, str]:
-    names = {"JACK_SOURCE": shown(connection.source), "JACK_DESTINATION": shown(connection.destination)}
-    return {"MESSAGE_ID": event, **names, **more}
+    return one is other or (one is not None and other is not None and one.says_the_same(other))

@@ -55,7 +55,7 @@ class Reload:
         except ConfigInvalid as error:
             return error.problems, PlanReport()
         prepared = await self._rules.prepare(config)
-        prepared.matcher.retire()
+        prepared.drop()
         return config.warnings, prepared.report
 
     async def run(self, *, dry_run: bool = False) -> PlanReport:
@@ -82,11 +82,12 @@ class Reload:
             self._affected.config_changed()
             await asyncio.to_thread(self._configuration.keep_copy)
         else:
-            prepared.matcher.retire()
+            prepared.drop()
         return prepared.report
 
     async def _read(self, path: str) -> Config:
-        return await asyncio.to_thread(load_config, Path(path) if path else self._configuration.path)
+        """Read a file ("" for the main file, which need not be there: then there are no rules)."""
+        return await asyncio.to_thread(load_config, Path(path) if path else self._configuration.path, must_exist=bool(path))
 
     async def _swap(self, before: Config, prepared: Prepared) -> None:
         config = prepared.config

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from jackd_router import __version__
 from jackd_router.core.config import Config
-from jackd_router.core.effective import effective_toml
 from jackd_router.core.errors import Problem, RouterError, ServerLost
 from jackd_router.core.graph import Connection, Graph, PortName
+from jackd_router.core.language.effective import effective_toml
 from jackd_router.jack_host import protocol
+from jackd_router.runtime.announcer import Action
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.by_hand import ByHand
 from jackd_router.runtime.configuration import Configuration
@@ -23,7 +24,7 @@ from jackd_router.runtime.lifecycle import ServerKeeper
 from jackd_router.runtime.mirror import Mirror
 from jackd_router.runtime.profiles import Profiles
 from jackd_router.runtime.publisher import Publisher
-from jackd_router.runtime.reconciler import Action, Reconciler
+from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.reload import Affected, Reload
 from jackd_router.runtime.rules import Rules
 from jackd_router.runtime.run_memory import RunMemory
@@ -180,7 +181,15 @@ class Router:
 
     def _refresh_status(self) -> None:
         trouble = "; ".join(filter(None, (self._trouble, self._bus_trouble)))
-        status = describe(self.server, self.configuration, trouble, self.inhibitors, self.rules.enabled, self.profiles.active)
+        status = describe(
+            self.server,
+            self.configuration,
+            trouble,
+            self.inhibitors,
+            self.rules.enabled,
+            self.profiles.active,
+            len(self.rules.contested),
+        )
         if status != self.status:
             self.status = status
             for listener in tuple(self._publisher.listeners):
@@ -355,7 +364,8 @@ class Router:
         for listener in tuple(self._publisher.listeners):
             listener.config_changed()
         self._profiles_changed()
-        self._publisher.rule("")
+        if self.configuration.valid:
+            self._publisher.rule("")
         self._refresh_status()
 
     def _buses_changed(self, added: Sequence[str], removed: Sequence[str]) -> None:

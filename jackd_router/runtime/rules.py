@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config, Rule
+from jackd_router.core.deciding.explain import Explanation, Facts, explain, explain_port
+from jackd_router.core.deciding.matcher import Matcher
+from jackd_router.core.deciding.plan import Deed, Situation
+from jackd_router.core.deciding.words import inactive_because
 from jackd_router.core.errors import NoSuchRule
-from jackd_router.core.explain import Explanation, Facts, explain, explain_port
 from jackd_router.core.graph import Connection, Graph, Port, PortName
-from jackd_router.core.matcher import Matcher
 from jackd_router.core.names import nearest
-from jackd_router.core.plan import Situation
 from jackd_router.core.steps import run_at_once
-from jackd_router.core.words import inactive_because
 from jackd_router.runtime.garbage import collected_later
 from jackd_router.runtime.inhibitors import Inhibitors
-from jackd_router.runtime.preview import preview, preview_in_steps, situation
+from jackd_router.runtime.preview import preview, preview_in_steps, refusals_of, situation, with_its_buses, worth_in_steps
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.slices import run_in_slices
 from jackd_router.runtime.state import PlanReport, RuleState
@@ -28,14 +28,26 @@ _PORTS_IN_A_ROW = 10
 """Ports that new rules are matched with without a pause: about a millisecond."""
 
 
+_Basis = tuple[str, str, dict[str, bool]]
+"""What a matcher depends on beside the configuration and the ports: our name, the profile, the rules that were switched."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Rules that know the graph: what they do to it, and the pairs that this concerns."""
+    """Rules that know the graph: what they do to it, and the pairs that this concerns.
+
+    `matcher` is None where they are the rules in force.
+    """
 
     config: Config
-    matcher: Matcher
+    matcher: Matcher | None
     report: PlanReport
-    concerned: frozenset[Connection]
+    concerned: frozenset[Connection] = frozenset()
+
+    def drop(self) -> None:
+        """Let go of it: it was only asked what would be."""
+        if self.matcher is not None:
+            self.matcher.retire()
 
 
 class Rules:
@@ -67,7 +79,11 @@ class Rules:
     def put_prepared_in_force(self, prepared: Prepared) -> None:
         """Let the reconciler work with rules whose effect is known: it looks only at what they change."""
         self._config = prepared.config
-        self._reconciler.load(prepared.config, prepared.matcher, prepared.concerned)
+        matcher = prepared.matcher
+        if matcher is None:
+            matcher = self._reconciler.matcher
+            matcher.restate(prepared.config)
+        self._reconciler.load(prepared.config, matcher, prepared.concerned)
         self._ask_for_metadata()
 
     def set_profile(self, name: str) -> None:
@@ -104,8 +120,32 @@ class Rules:
 
     async def prepare(self, config: Config) -> Prepared:
         """Match other rules with the graph and plan what they do, without keeping other work waiting for long."""
+        if self._would_be_the_same(config):
+            return await self._prepare_the_same(config)
         with collected_later():
             return await self._prepare(config)
+
+    def _would_be_the_same(self, config: Config) -> bool:
+        """Tell whether the rules are those in force, wherever they stand in the file: most edits are of something else."""
+        ours, there = self._basis(self._config), self._basis(config)
+        policies = [(each.unmatched, each.feedback, each.client_name) for each in (self._config, config)]
+        return ours == there and policies[0] == policies[1] and self._reconciler.matcher.says_the_same(config)
+
+    async def _prepare_the_same(self, config: Config) -> Prepared:
+        """Go on with what is known: only what could not be done yet is to be done."""
+        now, ledger = self._reconciler.situation, self._reconciler.ledger
+        report = await self._report_with_buses(config, self._basis(config), self._graph.copy())
+        if report is None:
+            unmet, shadowed = await run_in_slices(worth_in_steps(now.matcher))
+            waiting = [now.step_for(pair) for pair in (*ledger.failures, *ledger.quarrels)]
+            report = PlanReport(
+                connect=tuple(step.connection for step in waiting if step.deed is Deed.CONNECT),
+                disconnect=tuple(step.connection for step in waiting if step.deed is Deed.DISCONNECT),
+                unmet=unmet,
+                shadowed=shadowed,
+                refused=refusals_of(now),
+            )
+        return Prepared(config, None, report)
 
     async def _prepare(self, config: Config) -> Prepared:
         while True:
@@ -119,33 +159,41 @@ class Rules:
             await run_in_slices(matcher.settle_in_steps())
             matcher.take_changed()
             report, planned = await run_in_slices(preview_in_steps(now))
+            report = await self._report_with_buses(config, basis, graph) or report
             if basis == self._basis(config):  # else a rule was switched meanwhile, or the server gave us another name
                 run_at_once(self._told_of_ports(matcher, known))
+                matcher.all_connections_changed()  # it was not told of those that came and went since the plan
                 meanwhile = self._graph.connections ^ graph.connections
                 return Prepared(config, matcher, report, planned.concerned | meanwhile)
+            matcher.retire()
+
+    async def _report_with_buses(self, config: Config, basis: _Basis, graph: Graph) -> PlanReport | None:
+        """Tell what would be with the buses of the configuration; None where they are there already, or no server is."""
+        after, dropped = with_its_buses(graph, config, basis[0])
+        if not graph.ports or after.ports.keys() == graph.ports.keys():
+            return None
+        matcher = await asyncio.to_thread(self._empty_matcher, config, basis, after)
+        await run_in_slices(_told_of(matcher, after.ports.values()))
+        report, _ = await run_in_slices(preview_in_steps(self._situation(config, matcher, after)))
+        matcher.retire()
+        return replace(report, disconnect=(*dropped, *report.disconnect))
 
     def _told_of_ports(self, matcher: Matcher, known: dict[PortName, Port]) -> Generator[None, None, None]:
         """Tell a matcher of all ports that it does not know as they are; `known`: what it was told before."""
         while todo := [port for port in self._graph.ports.values() if known.get(port.name) is not port]:
-            # Sources first: each may bring a key, and with it other selectors for destinations.
-            todo.sort(key=lambda port: not port.is_source)
-            for number, port in enumerate(todo, 1):
-                if port.name in self._graph.ports:
-                    matcher.add_port(port)
-                    known[port.name] = port
-                if number % _PORTS_IN_A_ROW == 0:
-                    yield
+            known |= {port.name: port for port in todo}
+            yield from _told_of(matcher, todo)
         for name in known.keys() - self._graph.ports.keys():
             matcher.remove_port(name)
             del known[name]
 
-    def _basis(self, config: Config) -> tuple[str, str, dict[str, bool]]:
-        """Give what a matcher depends on beside the configuration and the ports: our name, the profile, switched rules."""
+    def _basis(self, config: Config) -> _Basis:
+        """Give what a matcher for this configuration depends on now."""
         return self.client_name or config.client_name, config.profile(self.profile).name, self._switched(config)
 
-    def _empty_matcher(self, config: Config, basis: tuple[str, str, dict[str, bool]]) -> Matcher:
+    def _empty_matcher(self, config: Config, basis: _Basis, graph: Graph | None = None) -> Matcher:
         client_name, profile, switched = basis
-        matcher = Matcher(config, client_name=client_name, graph=self._graph)
+        matcher = Matcher(config, client_name=client_name, graph=graph or self._graph)
         matcher.set_profile(profile)
         for name, enabled in switched.items():
             matcher.set_rule_enabled(name, enabled)
@@ -181,6 +229,16 @@ class Rules:
     def held(self) -> tuple[Connection, ...]:
         """Pairs that stay cut, or connected, because somebody wanted them so by hand."""
         return self._reconciler.ledger.holds
+
+    @property
+    def refused(self) -> tuple[Connection, ...]:
+        """Pairs that rules want and the feedback guard stops."""
+        return tuple(self._reconciler.situation.refused)
+
+    @property
+    def owned(self) -> Mapping[Connection, str]:
+        """Which rule each connection belongs to, that belongs to any."""
+        return self._reconciler.ledger.owned
 
     @property
     def contested(self) -> tuple[Connection, ...]:
@@ -252,3 +310,11 @@ class Rules:
         if self._inhibitors:
             return "rules are stopped by " + ", ".join(who for _, _, who, _ in self._inhibitors.records())
         return ""
+
+
+def _told_of(matcher: Matcher, ports: Iterable[Port]) -> Generator[None, None, None]:
+    """Tell a matcher of ports: sources first, for each may bring a key, and with it other selectors for destinations."""
+    for number, port in enumerate(sorted(ports, key=lambda port: not port.is_source), 1):
+        matcher.add_port(port)
+        if number % _PORTS_IN_A_ROW == 0:
+            yield

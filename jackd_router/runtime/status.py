@@ -17,11 +17,12 @@ def describe(
     inhibitors: Sequence[tuple[int, str, str, str]],
     rules_enabled: bool,
     profile: str,
+    contested: int,
 ) -> Status:
     """Give the status; what a person should act on comes first and makes it worse than "ok"."""
     parts = []
     health = Health.OK
-    if trouble or server.retry_count or server.phase is ServerPhase.UNRESPONSIVE:
+    if trouble or contested or server.retry_count or server.phase is ServerPhase.UNRESPONSIVE:
         health = Health.DEGRADED
     if not configuration.valid:
         health = Health.DEGRADED if configuration.started_valid else Health.ERROR
@@ -31,6 +32,9 @@ def describe(
     parts.append(_server(server))
     if profile != DEFAULT_PROFILE.name:
         parts.append(f"profile {profile!r}")
+    if contested:
+        what = "a connection" if contested == 1 else f"{contested} connections"
+        parts.append(f"another program keeps undoing what rules do to {what}")
     if not rules_enabled:
         parts.append("rules are switched off")
     if inhibitors:

@@ -74,10 +74,15 @@ def test_rules() -> None:
         "connections": 0,
         "last_applied_usec": 0,
     }
-    assert plain_lines(listing.rules_table(rules)) == [
-        "RULE         STATE     ACTION   PORTS  CONNECTIONS  LAST APPLIED  WRITTEN AT",
+    assert plain_lines(listing.rules_table(rules, {"never": "it is switched off"})) == [
+        "RULE         STATE     ACTION   PORTS  CONNECTIONS  LAST APPLIED  WRITTEN AT     REMARK",
         "to speakers  enabled   connect  4      2            never         router.toml:3",
         "never        disabled  forbid   0      0            never         router.toml:9",
+    ]
+    because = "it counts only in the profiles live"
+    assert plain_lines(listing.rules_table(rules[:1], {"to speakers": because})) == [
+        "RULE         STATE     ACTION   PORTS  CONNECTIONS  LAST APPLIED  WRITTEN AT     REMARK",
+        f"to speakers  inactive  connect  4      2            never         router.toml:3  {because}",
     ]
 
 
@@ -170,7 +175,9 @@ def test_status_says_what_is_wrong() -> None:
         "connections": 0,
         "rules": 3,
         "buses": 1,
-        "held": 0,
+        "held": 1,
+        "contested": 0,
+        "refused": 2,
         "config-path": "/home/u/router.toml",
         "config-valid": False,
         "version": "1.0",
@@ -179,6 +186,7 @@ def test_status_says_what_is_wrong() -> None:
     assert fields["Status"] == "degraded: waiting for the JACK server"
     assert fields["JACK"] == "connecting, server 'default'"
     assert fields["Profile"] == "live"
+    assert fields["Rules"] == "3 rules; connections: 1 held, 0 contested, 2 refused"
     assert fields["File"].startswith("/home/u/router.toml (INVALID")
     assert listing.with_underscores(status)["server_state"] == "connecting"
 

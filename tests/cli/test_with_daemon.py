@@ -127,7 +127,7 @@ def test_ports(router: RouterProcess) -> None:
 
 def test_the_whole_graph(router: RouterProcess) -> None:
     graph = told(router, "graph")
-    assert sorted(graph["connections"], key=str) == sorted(WANTED, key=str)
+    assert sorted(graph["connections"], key=str) == sorted((pair | {"rule": "to speakers"} for pair in WANTED), key=str)
     assert {"mic:out", "synth:out_1", "system:playback_1"} < {port["name"] for port in graph["ports"]}
     assert {port["pretty_name"] for port in graph["ports"]} == {None}, "no rule asks for metadata"
     lines = asked(router, "graph").splitlines()
@@ -144,6 +144,15 @@ def test_explain(router: RouterProcess) -> None:
     assert "no microphone" in text
     peers = {peer["peer"]: (peer["state"], peer["rule"]) for peer in told(router, "explain", "synth:out_1")}
     assert peers["system:playback_1"] == ("connected", "to speakers")
+
+
+def test_explain_of_a_port_that_is_not_there_says_so(router: RouterProcess) -> None:
+    nothing = "no rule speaks of {} and a port that is there now"
+    assert asked(router, "explain", "synht:out_1") == (
+        f"{nothing.format('synht:out_1')}; it is not there itself, did you mean synth:out_1?\n"
+    )
+    assert asked(router, "explain", "x:y") == f"{nothing.format('x:y')}; it is not there itself\n"
+    assert asked(router, "explain", "system:capture_1") == f"{nothing.format('system:capture_1')}\n"
 
 
 def test_connect_and_disconnect(router: RouterProcess) -> None:
@@ -198,7 +207,10 @@ def test_rules_on_and_off(router: RouterProcess) -> None:
     assert names == ["no microphone", "to speakers"]
     assert asked(router, "rules", "disable", "to speakers") == "disabled: to speakers\n"
     eventually(lambda: told(router, "connections", "synth:*") == [])
-    assert [rule["enabled"] for rule in told(router, "rules")] == [True, False]
+    assert [(rule["enabled"], rule["inactive_because"]) for rule in told(router, "rules")] == [
+        (True, ""),
+        (False, "it is switched off"),
+    ]
     assert asked(router, "rules", "enable", "to speakers") == "enabled: to speakers\n"
     eventually(lambda: told(router, "connections", "synth:*") == WANTED)
     assert "to speaker" in asked(router, "rules", "disable", "to speaker", code=1)
@@ -225,6 +237,22 @@ def test_a_reload_with_mistakes_changes_nothing(router: RouterProcess) -> None:
         assert len(problems) >= 3, problems
         assert all(line.startswith(f"{router.config_path}:") for line in problems)
     assert told(router, "connections", "synth:*") == WANTED
+
+
+def test_plan_of_a_file_that_is_not_there(router: RouterProcess, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+    assert asked(router, "plan", str(missing), code=1) == f"jackd-router: {missing}: no such file\n"
+
+
+def test_plan_on_the_saved_graph_is_the_plan_on_the_graph(router: RouterProcess, tmp_path: Path) -> None:
+    other, saved = tmp_path / "other.toml", tmp_path / "graph.json"
+    other.write_text(
+        RULES.replace('"synth:*"', '"synth:*_1"').replace("playback_*", "playback_2") + '[policy]\nunmatched = "remove"\n'
+    )
+    saved.write_text(asked(router, "graph", "--json"))
+    planned = told(router, "plan", str(other))
+    assert planned["connect"] == [{"source": "synth:out_1", "destination": "system:playback_2"}]
+    assert told(router, "plan", str(other), "--graph", str(saved)) == planned
 
 
 def test_plan_of_another_file(router: RouterProcess, tmp_path: Path) -> None:

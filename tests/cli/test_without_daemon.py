@@ -27,7 +27,7 @@ REMOTE = [
     ["reload", "--dry-run"],
     ["reapply"],
     ["plan"],
-    ["plan", "some.toml"],
+    ["plan", "/dev/null"],
     ["watch"],
     ["bus"],
     ["bus", "--meters"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jackd_router.core.errors import ConfigInvalid
-from jackd_router.core.parse import parse
+from jackd_router.core.language.parse import parse
 from jackd_router.runtime.config_files import read_document
 
 RULE = '[[rule]]\nname = "r"\nfrom = "a"\nto = "b"\n'

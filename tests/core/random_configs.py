@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jackd_router.core.config import Config, Document
 from jackd_router.core.errors import ConfigInvalid
-from jackd_router.core.parse import parse
+from jackd_router.core.language.parse import parse
 
 Values = dict[str, Any]
 

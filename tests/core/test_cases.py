@@ -21,14 +21,14 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from jackd_router.core.config import Config
-from jackd_router.core.explain import Facts, explain
+from jackd_router.core.deciding.explain import Facts, explain
+from jackd_router.core.deciding.matcher import Matcher, Verdict
+from jackd_router.core.deciding.plan import Deed, Plan, Situation, plan, shadowed, unmet
+from jackd_router.core.deciding.speakers import speakers
+from jackd_router.core.deciding.words import pair_text
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
-from jackd_router.core.matcher import Matcher, Verdict
 from jackd_router.core.names import parse_shown
-from jackd_router.core.plan import Deed, Plan, Situation, plan, shadowed, unmet
-from jackd_router.core.speakers import speakers
 from jackd_router.core.steps import run_at_once
-from jackd_router.core.words import pair_text
 from tests.core.building import config, graph, matcher, passages
 from tests.core.building import connection as connection_as_is
 

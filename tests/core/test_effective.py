@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 
 from jackd_router.core.config import Config
-from jackd_router.core.effective import effective_toml
-from jackd_router.core.parse import parse
-from jackd_router.core.vocabulary import KNOWN
+from jackd_router.core.language.effective import effective_toml
+from jackd_router.core.language.parse import parse
+from jackd_router.core.language.vocabulary import KNOWN
 from jackd_router.runtime.config_files import read_document
 from tests.core.building import config, without_origins
 from tests.core.random_configs import configs

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from jackd_router.core.config import Unmatched
-from jackd_router.core.explain import Explanation, Facts, Outcome, State, explain, explain_port
-from jackd_router.core.feedback import Danger, Feedback
+from jackd_router.core.deciding.explain import Explanation, Facts, Outcome, State, explain, explain_port
+from jackd_router.core.deciding.feedback import Danger, Feedback
+from jackd_router.core.deciding.plan import Situation
+from jackd_router.core.deciding.words import inactive_because
 from jackd_router.core.graph import PortName, PortType
-from jackd_router.core.plan import Situation
-from jackd_router.core.words import inactive_because
 from tests.core.building import config, connection, destination, graph, matcher, source
 
 RULES = """
@@ -123,7 +123,7 @@ OFF, YES, NO, MINE = '"off" (test.toml:2)', '"yes" (test.toml:17)', '"no" (test.
             True,
             {"unmatched": Unmatched.REMOVE},
             State.CONNECTED,
-            "is connected: no rule speaks of it; it will be cut",
+            'is connected: no rule speaks of it, and unmatched = "remove" lets nothing stay that is so; it will be cut',
         ),
         (UNSPOKEN, False, {}, State.NOT_CONNECTED, "is not connected: no rule speaks of it"),
         (

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from jackd_router.core.config import Config, Document
 from jackd_router.core.errors import ConfigInvalid
+from jackd_router.core.language.parse import parse
 from jackd_router.core.names import compile_glob
-from jackd_router.core.parse import parse
 from jackd_router.runtime.config_files import read_document
 from tests.core.building import config
 

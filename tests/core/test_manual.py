@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jackd_router.core.vocabulary import KNOWN, NOT_YET
+from jackd_router.core.language.vocabulary import KNOWN, NOT_YET
 from tests.core.building import config
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "man").glob("*.[1-8]"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
+from jackd_router.core.deciding.matcher import Matcher
+from jackd_router.core.deciding.speakers import Standing, speakers
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.graph import PortName
-from jackd_router.core.matcher import Matcher
-from jackd_router.core.speakers import Standing, speakers
 from tests.core.building import config, connection, destination, matcher, source
 
 RULES = """
@@ -139,3 +142,17 @@ def test_what_two_sources_share_stays_with_the_one_that_is_left() -> None:
     assert set(asked.wanted()) == {shared, connection("part2:out -> reverb:in")}
     asked.remove_port(PortName("part2:out"))
     assert asked.wanted() == {}
+
+
+def test_a_matcher_that_retires_needs_no_garbage_collector() -> None:
+    text = "[[rule]]\nname = 'one'\nfollow = 'desk'\nto = 'recorder'\nvia = 'gate'\nwhen = { present = 'synth' }\n"
+    asked = matcher(config(text), [source("synth:out"), destination("desk:in"), destination("recorder:in")])
+    asked.wanted()
+    alive = weakref.ref(asked)
+    gc.disable()
+    try:
+        asked.retire()
+        del asked
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jackd_router.core.deciding.pairing import channel_of
 from jackd_router.core.errors import UserError
 from jackd_router.core.graph import PortName
 from jackd_router.core.names import compile_glob, natural_key, nearest, parse_shown, shown
-from jackd_router.core.pairing import channel_of
 
 _names = st.text(st.sampled_from("ab_0129é"), max_size=8)
 _bytes_as_jack_gives_them = st.binary(max_size=20).map(lambda raw: raw.decode("utf-8", "surrogateescape"))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from jackd_router.core.config import Action, Config, Document, Feedback, Manual, Pairing, Unmatched
 from jackd_router.core.errors import ConfigInvalid, Problem
-from jackd_router.core.parse import parse
-from jackd_router.core.vocabulary import KNOWN, NOT_YET
+from jackd_router.core.language.parse import parse
+from jackd_router.core.language.vocabulary import KNOWN, NOT_YET
 from jackd_router.runtime.config_files import read_document
 from tests.core.building import config, without_origins
 from tests.core.parsing import BUS, RULE, problems
@@ -196,6 +196,8 @@ _documents = st.fixed_dictionaries(
 )
 
 
+# An example of much data is as good as any; that it would be long to print is no failure.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(st.lists(_documents, max_size=3))
 def test_whatever_the_documents_hold_only_config_invalid_is_raised(values: list[dict[str, Any]]) -> None:
     documents = [Document(f"{number}.toml", table, {}, {}) for number, table in enumerate(values)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jackd_router.core.vocabulary import KNOWN
+from jackd_router.core.language.vocabulary import KNOWN
 from tests.core.building import config
 from tests.core.parsing import BUS, problems
 

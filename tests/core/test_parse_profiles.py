@@ -6,7 +6,7 @@ import pytest
 
 from jackd_router.core.config import DEFAULT_PROFILE, Document, Profile, ProfileBus
 from jackd_router.core.errors import ConfigInvalid, Problem
-from jackd_router.core.parse import parse
+from jackd_router.core.language.parse import parse
 from jackd_router.runtime.config_files import read_document
 from tests.core.building import config
 from tests.core.parsing import BUS, PROFILE, RULE, TEXT, problems

@@ -6,9 +6,9 @@ import pytest
 
 from jackd_router.core.config import Action, Exclusive, Manual, Origin, Pairing, Rule, When
 from jackd_router.core.errors import Severity
-from jackd_router.core.patterns import Form, Pattern
-from jackd_router.core.selectors import BusSelector, PortSelector, Selectors
-from jackd_router.core.vocabulary import CONNECT_ONLY, KNOWN
+from jackd_router.core.language.vocabulary import CONNECT_ONLY, KNOWN
+from jackd_router.core.selecting.patterns import Form, Pattern
+from jackd_router.core.selecting.selectors import BusSelector, PortSelector, Selectors
 from tests.core.building import config
 from tests.core.parsing import BUS, FORMS, PROFILE, RULE, TEXT, problems
 

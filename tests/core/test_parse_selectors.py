@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jackd_router.core.graph import PortType
-from jackd_router.core.patterns import Form, Pattern
-from jackd_router.core.selectors import BusSelector, PortSelector, Selectors
-from jackd_router.core.vocabulary import KNOWN
+from jackd_router.core.language.vocabulary import KNOWN
+from jackd_router.core.selecting.patterns import Form, Pattern
+from jackd_router.core.selecting.selectors import BusSelector, PortSelector, Selectors
 from tests.core.building import config
 from tests.core.parsing import BUS, FORMS, TEXT, problems
 
@@ -116,3 +116,10 @@ def test_a_group_must_be_in_every_alternative() -> None:
 
 def test_columns_count_characters() -> None:
     assert problems("[[rule]]\nname = 'r'\nfrom = 'a'\nto = { client = 'Ärger €', prt = 'x' }")[0].startswith("1.toml:4:28: ")
+
+
+def test_a_slash_that_is_forgotten_is_warned_about() -> None:
+    found = config("[[rule]]\nname = 'r'\nfrom = '/synth:.*'\nto = 'b'\n").warnings
+    assert [str(problem) for problem in found] == [
+        'test.toml:3:8: "/synth:.*" is taken as a plain name; a regular expression ends with a slash, too'
+    ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jackd_router.core.patterns import Form, Pattern
+from jackd_router.core.selecting.patterns import Form, Pattern
 
 _ONE = frozenset({"1"})
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jackd_router.core.config import Config, Feedback, Unmatched
-from jackd_router.core.explain import Facts, Outcome, explain
-from jackd_router.core.feedback import Guard
+from jackd_router.core.deciding.explain import Facts, Outcome, explain
+from jackd_router.core.deciding.feedback import Guard
+from jackd_router.core.deciding.matcher import Decision, Matcher, Verdict
+from jackd_router.core.deciding.plan import Deed, Plan, Situation, plan
+from jackd_router.core.deciding.speakers import speakers
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
-from jackd_router.core.matcher import Decision, Matcher, Verdict
-from jackd_router.core.plan import Deed, Plan, Situation, plan
-from jackd_router.core.speakers import speakers
 from tests.core.building import config, graph, matcher, passages
 
 # Few names and many ways to mean them: what matters is that rules and ports meet often.
@@ -45,7 +45,12 @@ _WITH_GROUPS = (
     (r"'/.*_(.)/'", r"'/.*{1}/'"),
     (r"'/.*_([LR])/'", "{ bus = 'main', channel = '{1}' }"),
     (r"['/a:(.*)/', '/x(.*)/']", "{ client = 'ab', port = '*{1}' }"),
+    (r"{ client = '/(a).*/', nth = [1, 2] }", "{ port = '*_?', client = '{1}*', nth = 2 }"),
+    (r"'/(\w+):.*/'", "['{1}:*_1', '*:*_2']"),
 )
+# What can stand in for, or lie between, the sides of a rule with groups: each of them has the group 1.
+_STAND_INS = ("'*:*_10'", "'{1}*:*'", "['{1}:*_L', { port = '*_R', nth = 1 }]", "['*_{1}', 'ab']")
+_FROM_STAND_INS = (r"'/(?P<port>\w+):.*_10/'", r"'/.*_(?P<port>.)/'")
 
 _sides = st.one_of(st.tuples(st.sampled_from(_SELECTORS), st.sampled_from(_SELECTORS)), st.sampled_from(_WITH_GROUPS))
 
@@ -80,8 +85,12 @@ def _rules(draw: st.DrawFn, number: int) -> str:
         if draw(st.integers(0, 5)) == 0:
             lines = [f"name = 'r{number}'", "follow = '*:in_1'", "to = ['*:in_2', 'ab:in_10']"]
             led = st.sampled_from(("'ab:*_10'", "['a:*_L', 'ab:*_10']", "['*:*_R', { port = '*_L' }]"))
-            return _written(draw, lines, {key: possible[key] for key in ("pair", "same_client", "when")} | {"via": led})
-        if (sources, destinations) not in _WITH_GROUPS:
+            kept = ("pair", "same_client", "when", "profiles", "complete", "exclusive", "allow_feedback")
+            return _written(draw, lines, {key: possible[key] for key in kept} | {"via": led})
+        if (sources, destinations) in _WITH_GROUPS:
+            stand_ins = st.sampled_from(_STAND_INS)
+            possible = possible | {"fallback": stand_ins, "via": stand_ins, "from_fallback": st.sampled_from(_FROM_STAND_INS)}
+        else:
             possible = possible | {"from_fallback": _some}
     lines = [f"name = 'r{number}'", f"action = '{action}'", f"from = {sources}", f"to = {destinations}"]
     lines.append(f"priority = {draw(st.integers(-1, 1))}")
@@ -90,7 +99,7 @@ def _rules(draw: st.DrawFn, number: int) -> str:
 
 
 def _written(draw: st.DrawFn, lines: list[str], possible: dict[str, st.SearchStrategy[str]]) -> str:
-    keys = draw(st.sets(st.sampled_from(sorted(possible)), max_size=3))
+    keys = draw(st.sets(st.sampled_from(sorted(possible)), max_size=4))
     return "\n".join(("[[rule]]", *lines, *(f"{key} = {draw(possible[key])}" for key in sorted(keys)), ""))
 
 

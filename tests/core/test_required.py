@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jackd_router.core.patterns import Form, Pattern
-from jackd_router.core.required import fold, regex_runs
+from jackd_router.core.selecting.patterns import Form, Pattern
+from jackd_router.core.selecting.required import fold, regex_runs
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jackd_router.core.effective import effective_toml
-from jackd_router.core.matcher import Verdict
-from jackd_router.core.vocabulary import KNOWN
+from jackd_router.core.deciding.matcher import Verdict
+from jackd_router.core.language.effective import effective_toml
+from jackd_router.core.language.vocabulary import KNOWN
 from jackd_router.runtime.config_files import load_config
 from tests.core.building import config, connection, destination, matcher, source, without_origins
 

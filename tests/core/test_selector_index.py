@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jackd_router.core.clues import parts_of, ways
 from jackd_router.core.graph import Port, PortFlags, PortName, PortType
-from jackd_router.core.patterns import Form, Pattern
-from jackd_router.core.selector_index import PortIndex, SelectorIndex
-from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selectors, match
+from jackd_router.core.selecting.clues import parts_of, ways
+from jackd_router.core.selecting.patterns import Form, Pattern
+from jackd_router.core.selecting.selector_index import PortIndex, SelectorIndex
+from jackd_router.core.selecting.selectors import BusPorts, BusSelector, PortSelector, Selectors, match
 from tests.core.building import config, source
 
 _TEXTS = (

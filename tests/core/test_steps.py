@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from jackd_router.core.config import Unmatched
-from jackd_router.core.matcher import Decision, Verdict
-from jackd_router.core.plan import Circumstances, Deed, Reason, Step, decide_step, paused
+from jackd_router.core.deciding.matcher import Decision, Verdict
+from jackd_router.core.deciding.plan import Circumstances, Deed, Reason, Step, decide_step, paused
 from tests.core.building import config, connection
 
 PAIR = connection("a:out -> b:in")

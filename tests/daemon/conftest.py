@@ -7,7 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.conftest import StartClient
 from tests.daemon.remote import Remote
+from tests.support.jack_client import JackClient
+from tests.support.jack_server import JackServer
 from tests.support.session_bus import SessionBus
 
 OpenRemote = Callable[[], Remote]
@@ -30,3 +33,10 @@ def open_remote(session_bus: SessionBus) -> Iterator[OpenRemote]:
 def remote(open_remote: OpenRemote) -> Remote:
     """Give a client on the message bus."""
     return open_remote()
+
+
+@pytest.fixture
+def desk(running_server: JackServer, start_client: StartClient) -> JackClient:
+    """Give a client with two inputs, and start another one, synth, with two outputs."""
+    start_client("synth", outputs=["left", "right"])
+    return start_client("desk", inputs=["left", "right"])

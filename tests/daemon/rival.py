@@ -1,4 +1,4 @@
-"""A rival: another JACK client that wants a connection to be otherwise, and insists."""
+"""Other JACK clients: a rival wants a connection to be otherwise and insists, a restless one changes it all the time."""
 
 from __future__ import annotations
 
@@ -38,3 +38,29 @@ class Rival:
                 change = self._client.connect if self._wants_it else self._client.disconnect
                 change(*self._pair)
                 self.times += 1
+
+
+class Restless:
+    """Makes a connection and undoes it, without a pause."""
+
+    def __init__(self, server_name: str, name: str, pair: tuple[str, str]) -> None:
+        self._client = JackClient(server_name, name)
+        self._pair = pair
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._toggle, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Restless:
+        """Give itself, at work."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Rest."""
+        self._end.set()
+        self._thread.join(10)
+        self._client.close()
+
+    def _toggle(self) -> None:
+        while not self._end.is_set():
+            self._client.connect(*self._pair)
+            self._client.disconnect(*self._pair)

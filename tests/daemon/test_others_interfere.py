@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from jackd_router.dbus_api.message_bus import variant
@@ -9,7 +11,7 @@ from jackd_router.dbus_api.names import ERROR_PREFIX
 from tests.conftest import StartClient, StartRouter
 from tests.daemon.conftest import OpenRemote
 from tests.daemon.remote import NO_OPTIONS, Remote
-from tests.daemon.rival import Rival
+from tests.daemon.rival import Restless, Rival
 from tests.support.eventually import eventually
 from tests.support.jack_client import JackClient
 from tests.support.jack_server import JackServer
@@ -21,17 +23,11 @@ from = "synth:*"
 to = "desk:*"
 """
 ENFORCE = WANT + 'manual = "enforce"\n'
+REMOVE = '[policy]\nunmatched = "remove"\n'
 FORBID = WANT.replace("synth to desk", "never") + 'action = "forbid"\n'
 HOLD = {"hold": variant("b", True)}
 LEFT, RIGHT = ("synth:left", "desk:left"), ("synth:right", "desk:right")
 CROSSED = ("synth:left", "desk:right")
-
-
-@pytest.fixture
-def desk(running_server: JackServer, start_client: StartClient) -> JackClient:
-    """Give a client with two inputs, and start another one, synth, with two outputs."""
-    start_client("synth", outputs=["left", "right"])
-    return start_client("desk", inputs=["left", "right"])
 
 
 IMPOSSIBLE = (
@@ -63,7 +59,7 @@ def test_a_forbidden_connection_is_refused_and_cut(desk: JackClient, start_route
     eventually(remote.connected)
     refused = remote.error("Graph.Connect", "ssa{sv}", *LEFT, NO_OPTIONS)
     assert refused.name == f"{ERROR_PREFIX}.Refused"
-    assert "'never'" in refused.text
+    assert 'would be cut again: rule "never" (' in refused.text
     desk.connect(*LEFT)
     eventually(lambda: LEFT not in desk.connections())
     eventually(lambda: ["never", "disconnect", *LEFT] in [a for s in remote.signals("Applied") for a in s.body[0]])
@@ -144,18 +140,22 @@ def test_what_no_rule_speaks_of_stays(desk: JackClient, start_router: StartRoute
     assert desk.connections() == {LEFT, RIGHT, CROSSED}
 
 
-@pytest.mark.parametrize("wants_it", [False, True], ids=["undoes", "makes"])
+@pytest.mark.parametrize(
+    ("config", "wants_it"), [(ENFORCE, False), (FORBID, True), (REMOVE, True)], ids=["undoes", "makes", "makes what nobody wants"]
+)
 def test_a_rival_is_not_fought_in_a_busy_loop(
-    running_server: JackServer, desk: JackClient, start_router: StartRouter, remote: Remote, wants_it: bool
+    running_server: JackServer, desk: JackClient, start_router: StartRouter, remote: Remote, config: str, wants_it: bool
 ) -> None:
-    router = start_router(FORBID if wants_it else ENFORCE)
+    router = start_router(config)
     eventually(remote.connected)
     with Rival(running_server.name, LEFT, wants_it=wants_it) as rival:
         eventually(lambda: remote.read("Rules.Contested") == [[*LEFT]])
         # Three times, then a truce of two seconds; once more, then one of four.
-        eventually(lambda: "it has its way for 4 s" in router.output())
+        state = router.state_home / "jackd-router" / "state.json"
+        eventually(lambda: '"contested": [["synth:left", "desk:left", 2, ' in state.read_text(), timeout=20)
         assert rival.times <= 5
-        assert router.output().count("it has its way for 2 s") == 1
+        assert router.output().count("it has its way for") == 1  # said once
+        assert "another program keeps undoing what rules do to a connection" in remote.read("Manager.StatusText")
         assert remote.call("Rules.Explain", "ss", *LEFT)[0] == "contested"
         # The rest goes on as ever.
         if not wants_it:
@@ -164,6 +164,23 @@ def test_a_rival_is_not_fought_in_a_busy_loop(
             eventually(lambda: RIGHT in desk.connections())
     eventually(lambda: (LEFT in desk.connections()) is not wants_it, timeout=15)
     eventually(lambda: remote.read("Rules.Contested") == [])
+
+
+@pytest.mark.parametrize("insists", [False, True])
+def test_a_cut_by_hand_counts_in_a_graph_that_never_rests(
+    running_server: JackServer, desk: JackClient, start_router: StartRouter, remote: Remote, insists: bool
+) -> None:
+    start_router(ENFORCE if insists else WANT)
+    eventually(lambda: remote.connections() == {LEFT, RIGHT})
+    pairs = (CROSSED, ("synth:right", "desk:left"), ("system:capture_1", "desk:left"), ("system:capture_2", "desk:right"))
+    with ExitStack() as stack:
+        for number, pair in enumerate(pairs):
+            stack.enter_context(Restless(running_server.name, f"restless_{number}", pair))
+        desk.disconnect(*LEFT)
+        if insists:
+            eventually(lambda: LEFT in desk.connections())
+        else:
+            eventually(lambda: remote.read("Rules.Held") == [[*LEFT]])
 
 
 def test_an_inhibitor_stops_all_automatic_work(

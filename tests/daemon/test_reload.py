@@ -68,7 +68,7 @@ def test_a_good_file_is_put_in_force(
     synth = start_client("synth", outputs=["out"])
     header = UNWATCHED if way in ("call", "signal") else ""
     router = start_router(header + TO_LEFT)
-    eventually(lambda: synth.connections() == LEFT)
+    eventually(lambda: synth.connections() == remote.connections() == LEFT)
     if way == "save in place":
         router.config_path.write_text(TO_RIGHT)
     elif way == "drop-in":

@@ -72,6 +72,8 @@ def test_sound_goes_through_a_client_of_via_while_it_is_there(
     state, summary, _ = remote.call("Rules.Explain", "ss", "synth:left", "desk:left")
     assert state == "forbidden"
     assert "leads the sound through reverb instead" in summary
+    refused = remote.error("Graph.Connect", "ssa{sv}", "synth:left", "desk:left", NO_OPTIONS)
+    assert 'rule "through" (' in refused.text
     # Who connects them directly by hand is in the way of the rule.
     synth.connect("synth:left", "desk:left")
     eventually(lambda: synth.connections() == through)
@@ -90,7 +92,9 @@ def test_a_recorder_gets_what_the_desk_gets(synth: JackClient, start_client: Sta
     eventually(lambda: synth.connections() == set())
 
 
-def test_a_port_that_a_rule_has_for_itself(synth: JackClient, start_client: StartClient, start_router: StartRouter) -> None:
+def test_a_port_that_a_rule_has_for_itself(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
     start_client("desk", inputs=["left", "right"])
     other = start_client("other", outputs=["out"])
     other.connect("other:out", "desk:left")
@@ -98,6 +102,8 @@ def test_a_port_that_a_rule_has_for_itself(synth: JackClient, start_client: Star
     eventually(lambda: synth.connections() == stereo("synth", "desk"))
     other.connect("other:out", "desk:right")
     eventually(lambda: synth.connections() == stereo("synth", "desk"))
+    refused = remote.error("Graph.Connect", "ssa{sv}", "other:out", "desk:right", NO_OPTIONS)
+    assert 'rule "alone" has a port of it for its own connections (exclusive)' in refused.text
     # Only while the rule has a connection there.
     synth.disconnect("synth:right", "desk:right")
     other.connect("other:out", "desk:right")
@@ -133,6 +139,12 @@ def test_the_guard_refuses_feedback_until_a_rule_allows_it(
     assert checked.returncode == 0
     assert '1: warning: rule "guitar": system:capture_1 -> system:playback_1 and 1 more is not made now' in checked.stderr
     assert "write allow_feedback = true into the rule" in checked.stderr
+    for text in (guitar, f"# a comment\n{guitar}", f"{guitar}[daemon]\nwatch = false\n"):
+        router.config_path.write_text(text)
+        told = remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+        assert ([stopped[:3] for stopped in told["refused"]][0], told["connect"]) == (["guitar", *pair], [])
+        assert remote.call("Rules.Explain", "ss", *pair)[0] == "refused"
+        assert remote.connections() == set()
     router.config_path.write_text(guitar + "allow_feedback = true\n")
     remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
     eventually(lambda: remote.connections() == {pair, ("system:capture_1", "system:playback_2")})
@@ -224,3 +236,98 @@ def test_cv_is_kept_from_what_is_meant_for_sound(
     eventually(lambda: modular.connections() == {("modular:sound", "desk:in")})
     remote.call("Rules.SetRuleEnabled", "sba{sv}", "cv", False, NO_OPTIONS)
     eventually(lambda: modular.connections() == both)
+
+
+def test_a_complete_rule_waits_in_peace_for_a_client_that_is_not_active(
+    running_server: JackServer, synth: JackClient, start_router: StartRouter
+) -> None:
+    with JackClient(running_server.name, "desk", inputs=["left", "right"], active=False) as desk:
+        router = start_router(
+            rule("both", from_='"synth:*"', to='"desk:*"', complete="true") + rule("one", from_='"synth:left"', to='"rec:*"')
+        )
+        eventually(lambda: "JACK did not connect synth:left -> desk:left" in router.output())
+        eventually(lambda: "JACK did not connect synth:right -> desk:right" in router.output())
+        with JackClient(running_server.name, "rec", inputs=["in"]):
+            eventually(lambda: synth.connections() == {("synth:left", "rec:in")})
+        assert router.output().count("JACK did not connect") == 2
+        desk.activate()
+        eventually(lambda: synth.connections() == stereo("synth", "desk"))
+
+
+def test_a_reload_that_ends_a_hold_makes_nothing_that_the_guard_refuses(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    start_client("desk", inputs=["left", "right"])
+    feedback = rule("feedback", from_='"system:capture_1"', to='"system:playback_1"')
+    router = start_router(feedback + rule("out", from_='"synth:*"', to='"desk:*"'))
+    eventually(lambda: remote.connections() == stereo("synth", "desk"))
+    synth.disconnect("synth:left", "desk:left")
+    eventually(lambda: remote.read("Rules.Held") == [["synth:left", "desk:left"]])
+    router.config_path.write_text(feedback + rule("out", from_='"synth:*"', to='"desk:*"', pair='"name"'))
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+    remote.call("Rules.Reapply", "a{sv}", NO_OPTIONS)
+    eventually(lambda: synth.connections() == stereo("synth", "desk"))
+    assert "Connected system:capture_1" not in router.output()
+
+
+def test_a_plan_knows_the_buses_that_the_file_brings(
+    running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    router = start_router("")
+    eventually(remote.connected)
+    buses = '[[bus]]\nname = "talk"\nchannels = 1\n'
+    into = rule("in", from_='"system:capture_1"', to='{ bus = "talk" }')
+    router.config_path.write_text(buses + into + rule("out", from_='{ bus = "talk" }', to='"system:playback_1"'))
+    _, _, report = remote.call("Config.Plan", "sa{sv}", str(router.config_path), NO_OPTIONS)
+    assert report["connect"] == [["system:capture_1", "router:talk_in_1"]]
+    assert [stopped[:3] for stopped in report["refused"]] == [["out", "router:talk_out_1", "system:playback_1"]]
+    assert report["unmet"] == []
+
+
+def test_a_file_that_is_not_there_cannot_be_planned(
+    running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    start_router("")
+    for member in ("Config.Plan", "Config.Validate"):
+        valid, problems, *_ = remote.call(member, "sa{sv}", "/nowhere/at-all.toml", NO_OPTIONS)
+        assert (valid, [problem[4] for problem in problems]) == (False, ["there is no such file"])
+
+
+def test_connections_tell_whose_they_are(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    start_client("desk", inputs=["left", "right"])
+    synth.connect("synth:left", "desk:right")
+    start_router(rule("pair", from_='"synth:*"', to='"desk:*"'))
+    eventually(lambda: remote.connections() == stereo("synth", "desk") | {("synth:left", "desk:right")})
+    eventually(
+        lambda: remote.call("Rules.ListOwned") == [["synth:left", "desk:left", "pair"], ["synth:right", "desk:right", "pair"]]
+    )
+
+
+def test_why_a_connection_does_not_stay(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    start_client("desk", inputs=["left", "right"])
+    start_router('[policy]\nunmatched = "remove"\n')
+    eventually(remote.connected)
+    synth.connect("synth:left", "desk:left")
+    eventually(lambda: synth.connections() == set())
+    assert 'unmatched = "remove"' in remote.call("Rules.Explain", "ss", "synth:left", "desk:left")[1]
+    refused = remote.error("Graph.Connect", "ssa{sv}", "synth:left", "desk:left", NO_OPTIONS)
+    assert 'would be cut again: no rule speaks of it, and unmatched = "remove"' in refused.text
+
+
+def test_a_rule_that_moves_in_the_file_is_told_at_its_new_place(
+    synth: JackClient, start_client: StartClient, start_router: StartRouter, remote: Remote
+) -> None:
+    start_client("desk", inputs=["left", "right"])
+    router = start_router(rule("pair", from_='"synth:*"', to='"desk:*"'))
+    eventually(lambda: remote.connections() == stereo("synth", "desk"))
+    synth.disconnect("synth:left", "desk:left")
+    eventually(lambda: remote.read("Rules.Held") == [["synth:left", "desk:left"]])
+    router.config_path.write_text("# one line more\n" + rule("pair", from_='"synth:*"', to='"desk:*"'))
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+    (step,) = remote.call("Rules.Explain", "ss", "synth:right", "desk:right")[2]
+    assert step[1].endswith("router.toml:2")
+    assert remote.read("Rules.Held") == [["synth:left", "desk:left"]]

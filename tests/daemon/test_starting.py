@@ -138,8 +138,11 @@ def test_a_missing_file_means_no_rules(start_router: StartRouter, remote: Remote
     router = start_router(None)
     assert (remote.read("Manager.Status"), remote.read("Config.Valid")) == ("ok", True)
     assert remote.call("Rules.ListRules") == []
+    assert f"Configuration loaded; there is no {router.config_path}: 0 rules, 0 buses" in router.output()
+    assert f"{router.config_path} (no such file)" in router.cli("status").stdout
     router.write_config(RULE)
     eventually(lambda: [rule[0] for rule in remote.call("Rules.ListRules")] == ["synth to speakers"])
+    assert "no such file" not in router.cli("status").stdout
 
 
 def test_a_daemon_that_was_killed_starts_again(

@@ -63,10 +63,11 @@ class JackClient:
         inputs: Sequence[str] = (),
         midi_outputs: Sequence[str] = (),
         midi_inputs: Sequence[str] = (),
+        active: bool = True,
     ) -> None:
         env = os.environ | {"JACK_DEFAULT_SERVER": server_name}
         self._popen = subprocess.Popen(
-            [sys.executable, str(_PROGRAM), name],
+            [sys.executable, str(_PROGRAM), name, *([] if active else ["--inactive"])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -108,6 +109,10 @@ class JackClient:
         self._popen.stdin.write(json.dumps({"request": request, **arguments}) + "\n")
         self._popen.stdin.flush()
         return self._answer()
+
+    def activate(self) -> None:
+        """Take part: a client that was started with `active=False` has ports, but none that can be connected."""
+        self.ask("activate")
 
     def register(self, *ports: str, type: str = "audio", flow: str = "output") -> None:  # noqa: A002  (JACK's word)
         """Add ports: of type audio or midi, output or input."""

@@ -63,14 +63,20 @@ class Sound:
 class Program:
     """The client, its ports, and one method for each request."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, active: bool) -> None:
         self.client = jack.Client(name, no_start_server=True)
         self.audio: dict[str, jack.OwnPort] = {}  # replaced, never changed: the process callback walks over it
         self.midi: dict[str, jack.OwnPort] = {}
         self.sound = Sound({}, (), 0, repeat=True)
         self.client.set_process_callback(self.process)
         self.client.set_xrun_callback(self.xrun)
+        if active:
+            self.client.activate()
+
+    def activate(self) -> Answer:
+        """Take part, where the client was started without."""
         self.client.activate()
+        return {}
 
     def process(self, frames: int) -> None:
         """Send and record one period."""
@@ -202,12 +208,12 @@ def _decoded(send: dict[str, str]) -> dict[str, Samples]:
     return {port: np.frombuffer(base64.b64decode(text), np.float32) for port, text in send.items()}
 
 
-def main(name: str) -> None:
+def main(name: str, *, active: bool) -> None:
     """Answer requests until there are no more."""
     jack.set_error_function(lambda message: None)
     jack.set_info_function(lambda message: None)
     try:
-        program = Program(name)
+        program = Program(name, active=active)
     except jack.JackError as error:
         print(json.dumps({"error": str(error)}), flush=True)
         os._exit(1)
@@ -230,4 +236,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], active="--inactive" not in sys.argv)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from jackd_router.core.config import Action, BusConfig, ChannelMap, Config, Origin, Profile, Rule, When
+from jackd_router.core.language.parse_selectors import offered
 from jackd_router.core.names import shown
-from jackd_router.core.parse_selectors import offered
-from jackd_router.core.patterns import Form, Pattern, references
-from jackd_router.core.selectors import BusSelector, PortSelector, Selector, Selectors
+from jackd_router.core.selecting.patterns import Form, Pattern, references
+from jackd_router.core.selecting.selectors import BusSelector, PortSelector, Selector, Selectors
 
 NO_GROUPS = frozenset[str]()
 

@@ -8,13 +8,13 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from jackd_router.core.config import Path
-from jackd_router.core.errors import UserError
+from jackd_router.core.errors import Severity, UserError
 from jackd_router.core.graph import PortType
+from jackd_router.core.language.reading import TEXT, Table, found
+from jackd_router.core.language.vocabulary import KNOWN
 from jackd_router.core.names import nearest, parse_shown
-from jackd_router.core.patterns import Form, Pattern, references
-from jackd_router.core.reading import TEXT, Table, found
-from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors
-from jackd_router.core.vocabulary import KNOWN
+from jackd_router.core.selecting.patterns import Form, Pattern, references
+from jackd_router.core.selecting.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors
 
 MAX_NTH = 65_535
 
@@ -109,6 +109,9 @@ class _Reader:
         if _is_regex(text):
             name = self._pattern(text)
             return None if name is None else PortSelector(name=name)
+        if text.startswith("/"):
+            what = f"{found(text)} is taken as a plain name; a regular expression ends with a slash, too"
+            self._table.complain(what, *self._path, severity=Severity.WARNING)
         client_text, colon, port_text = text.partition(":")
         client = self._pattern(client_text, Form.GLOB)
         port = self._pattern(port_text, Form.GLOB) if colon else None

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable
 from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from jackd_router.core.clues import ANYTHING, Clue, Texts, is_whole, pairs_in, parts_of, properties_of, ways
 from jackd_router.core.graph import Port, PortName
-from jackd_router.core.selectors import Selector, Selectors
+from jackd_router.core.selecting.clues import ANYTHING, Clue, Texts, is_whole, pairs_in, parts_of, properties_of, ways
+from jackd_router.core.selecting.selectors import Selector, Selectors
 
 Owner = TypeVar("Owner")
 

@@ -2,7 +2,7 @@
 
 Only what is certain counts, for it keeps the configuration from being used: two globs of which one name matches both,
 a name that the other's expression matches, equal expressions; all rules carry the same kind and count at the same time.
-Circles that only the ports show are left out when they are paired (`core/follow.py`).
+Circles that only the ports show are left out when they are paired (`core/deciding/follow.py`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from itertools import combinations
 
 from jackd_router.core.config import Rule
 from jackd_router.core.graph import PortType
-from jackd_router.core.patterns import Form, Pattern
-from jackd_router.core.selectors import BusSelector, PortSelector, Selector, Selectors, flow
+from jackd_router.core.selecting.patterns import Form, Pattern
+from jackd_router.core.selecting.selectors import BusSelector, PortSelector, Selector, Selectors, flow
 
 _FLOWS = (PortType.AUDIO, PortType.MIDI)
 

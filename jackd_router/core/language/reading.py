@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from jackd_router.core.config import Document, Origin, Path
 from jackd_router.core.errors import Problem, Severity
+from jackd_router.core.language.vocabulary import KNOWN, NOT_YET, not_yet
 from jackd_router.core.names import nearest
-from jackd_router.core.vocabulary import KNOWN, NOT_YET, not_yet
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -120,7 +120,7 @@ class Table:
 
     def knows(self, name: str, known: Iterable[str], kind: str, *path: str | int) -> bool:
         """Tell whether the name that stands at this path, or is a key here, is a known one; one that is not is noted."""
-        known = list(known)
+        known = [each for each in dict.fromkeys(known) if each]
         if name in known:
             return True
         near = nearest(name, known)
@@ -210,9 +210,9 @@ def found_many(value: object, one: str) -> str:
     return counted(len(value), one) if isinstance(value, list) and value else found(value)
 
 
-def counted(number: int, one: str) -> str:
+def counted(number: int, one: str, many: str = "") -> str:
     """Give a number with its noun."""
-    return f"{number} {one}" if number == 1 else f"{number} {one}s"
+    return f"{number} {one}" if number == 1 else f"{number} {many or one + 's'}"
 
 
 def unique(problems: list[Problem], kind: str, named: Iterable[tuple[str, Origin]]) -> None:

@@ -12,7 +12,7 @@ from itertools import chain
 from operator import methodcaller
 
 from jackd_router.core.names import glob_segments, glob_source
-from jackd_router.core.required import AS_BYTES, Runs, regex_runs
+from jackd_router.core.selecting.required import AS_BYTES, Runs, regex_runs
 
 Groups = Mapping[str, str]
 """What the groups of a regular expression caught, by number and by name."""

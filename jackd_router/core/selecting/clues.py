@@ -13,8 +13,8 @@ from operator import add
 from typing import NamedTuple
 
 from jackd_router.core.graph import Port
-from jackd_router.core.required import Runs, fold
-from jackd_router.core.selectors import BusSelector, Selector, flow
+from jackd_router.core.selecting.required import Runs, fold
+from jackd_router.core.selecting.selectors import BusSelector, Selector, flow
 
 Texts = tuple[str, ...]
 

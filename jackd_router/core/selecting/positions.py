@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from jackd_router.core.graph import Port, PortName, PortType
 from jackd_router.core.names import NaturalKey
-from jackd_router.core.selectors import PortSelector, Selector, flow, match
+from jackd_router.core.selecting.selectors import PortSelector, Selector, flow, match
 
 
 class Known(Protocol):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from jackd_router.core.config import DEFAULT_PROFILE, BusConfig, Profile, ProfileBus
 from jackd_router.core.errors import Problem
-from jackd_router.core.parse_buses import MAX_GAIN_DB, SILENCE_DB
-from jackd_router.core.reading import Table, unique
+from jackd_router.core.language.parse_buses import MAX_GAIN_DB, SILENCE_DB
+from jackd_router.core.language.reading import Table, unique
 
 
 def read_profiles(
@@ -28,10 +28,11 @@ def _read_profile(table: Table, known: Mapping[str, BusConfig] | None) -> Profil
     if "name" not in table.values:
         table.complain("a profile must have a name")
     buses = table.table("bus")
+    read = {name: _read_bus(buses, name) for name in buses.values}
     return Profile(
         name=table.text("name", ""),
         description=table.text("description", ""),
-        buses={name: _read_bus(buses, name) for name in buses.values if known is None or buses.knows(name, known, "bus")},
+        buses={name: values for name, values in read.items() if known is None or buses.knows(name, known, "bus")},
         origin=table.origin,
     )
 

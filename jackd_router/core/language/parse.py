@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from jackd_router.core.config import Config, Document
 from jackd_router.core.errors import ConfigInvalid, Problem, Severity
-from jackd_router.core.parse_buses import read_buses
-from jackd_router.core.parse_profiles import read_profiles
-from jackd_router.core.parse_rules import Known, read_rules
-from jackd_router.core.reading import Table
-from jackd_router.core.vocabulary import NOT_YET
+from jackd_router.core.language.parse_buses import read_buses
+from jackd_router.core.language.parse_profiles import read_profiles
+from jackd_router.core.language.parse_rules import Known, read_rules
+from jackd_router.core.language.reading import Table
+from jackd_router.core.language.vocabulary import NOT_YET
 
 NAME_BYTES = 63
 """The longest name of a client and of a server (JACK2; measured)."""

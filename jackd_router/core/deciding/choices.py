@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from jackd_router.core.graph import Connection, PortName, PortType
@@ -19,6 +19,11 @@ class Choice(NamedTuple):
     is_bypassed: bool = False
     """Decided against: the way leads through a client of `via`."""
     group: Group | None = None
+
+
+def most_wanted(choices: Iterable[Choice]) -> Choice:
+    """Give the choice that counts of several by one rule: wanted rather than decided against, made rather than waited for."""
+    return min(choices, key=lambda choice: (choice.is_bypassed, choice.is_rest))
 
 
 _NOTHING: Mapping[int, Choice] = {}

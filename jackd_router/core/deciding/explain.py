@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from jackd_router.core.deciding.matcher import Decision, Matcher, Verdict
+from jackd_router.core.deciding.plan import Deed, Reason, Situation, Step, deciding_order
+from jackd_router.core.deciding.speakers import Speaker, Standing, speakers
+from jackd_router.core.deciding.words import because, not_chosen, pair_text, says
 from jackd_router.core.errors import IncompatiblePorts
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
-from jackd_router.core.matcher import Decision, Matcher, Verdict
 from jackd_router.core.names import shown
-from jackd_router.core.plan import Deed, Reason, Situation, Step, deciding_order
 from jackd_router.core.ports import check_connectable
-from jackd_router.core.speakers import Speaker, Standing, speakers
-from jackd_router.core.words import because, not_chosen, pair_text, says
 
 
 class State(StrEnum):
@@ -75,6 +75,8 @@ class Explanation:
 def explain(connection: Connection, now: Situation, facts: Facts) -> Explanation:
     """Tell why the two ports, which need not be there, are or are not connected."""
     missing = [end for end in connection if end not in now.graph.ports]
+    if connection.source == connection.destination:
+        return Explanation(State.NOT_CONNECTED, f"{pair_text(connection)} cannot be connected: that is one port")
     if not missing:
         return _explain(connection, now, facts, "")
     graph = now.graph.copy()
@@ -120,7 +122,7 @@ def _imagined(connection: Connection, graph: Graph) -> list[Port]:
 
 
 def _near(graph: Graph, name: PortName) -> str:
-    near = difflib.get_close_matches(name, graph.ports, n=1)
+    near = difflib.get_close_matches(name, graph.ports, n=1, cutoff=0.75)
     return f" (did you mean {shown(near[0])}?)" if near else ""
 
 
@@ -132,7 +134,9 @@ def _explain(connection: Connection, now: Situation, facts: Facts, absent: str) 
     speaking = speakers(now.matcher, connection)
     decision = now.matcher.decide(connection)
     step = now.step_for(connection)
-    why = because(step, decision, speaking, now, facts.failures)
+    # Of what no rule speaks: why it would not stay, or did not, where an exclusive rule or the policy takes it.
+    told = now.step_if_connected(connection) if step.reason is Reason.UNMATCHED else step
+    why = because(told, decision, speaking, now, facts.failures)
     steps = tuple(_rule_steps(speaking, decision))
     if absent:
         return Explanation(_state_if_there(step), f"{pair_text(connection)} is not connected: {absent}, {why}", steps)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from jackd_router.core.config import BusConfig, BusType
 from jackd_router.core.errors import Problem
+from jackd_router.core.language.reading import Table, counted, found, found_many, in_range, limits, unique
+from jackd_router.core.language.vocabulary import NOT_YET
 from jackd_router.core.names import bus_port
-from jackd_router.core.reading import Table, counted, found, found_many, in_range, limits, unique
-from jackd_router.core.vocabulary import NOT_YET
 
 MAX_BUSES = 64
 MAX_CHANNELS = 64

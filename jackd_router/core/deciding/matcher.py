@@ -6,23 +6,19 @@ there is now. Forbidden and left pairs are never listed, only looked up; so `*` 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
 
-from jackd_router.core.chain import NO_CHAIN, Chain, Hop, chain_of
-from jackd_router.core.choices import Choice, Choices, Group
 from jackd_router.core.config import DEFAULT_PROFILE, Action, Config, Exclusive, Rule
+from jackd_router.core.deciding.cells import Cells
+from jackd_router.core.deciding.choices import Choice, Choices, Group
+from jackd_router.core.deciding.membership import FROM, TO, Member, Membership, Part, Place
 from jackd_router.core.errors import NoSuchRule
-from jackd_router.core.follow import Follows, Partner
 from jackd_router.core.graph import Connection, Graph, Port, PortName, PortType
-from jackd_router.core.membership import Member, Membership, Part, Place, Role
 from jackd_router.core.names import nearest
-from jackd_router.core.pairing import Pairs, is_complete, pair
-from jackd_router.core.selectors import PortSelector, flow
+from jackd_router.core.selecting.selectors import PortSelector, flow
 from jackd_router.core.steps import run_at_once
 
 
@@ -50,20 +46,6 @@ UNSPOKEN = Decision(Verdict.UNSPOKEN)
 _VERDICTS = {Action.CONNECT: Verdict.WANTED, Action.FORBID: Verdict.FORBIDDEN, Action.LEAVE: Verdict.LEFT}
 
 
-class Cell(NamedTuple):
-    """The smallest unit of pairing: a part of a rule, a hop of its chain, one source client and one destination client."""
-
-    part: Part
-    source: Place
-    destination: Place
-    source_client: str
-    destination_client: str
-
-
-_Chosen = dict[Connection, Choice]
-_Sharers = dict[Cell, Choice]
-
-
 class Matcher:
     """All ports against all rules. Ports are added and removed at once; pairs are made when somebody asks."""
 
@@ -71,28 +53,20 @@ class Matcher:
         self, config: Config, *, client_name: str, graph: Graph | None = None, profile: str = DEFAULT_PROFILE.name
     ) -> None:
         """Take the rules, the name of our client, and the graph whose connections rules may follow."""
-        # The deciding order; sorted() keeps ties in file order. From here on a rule is known by its rank.
-        self.rules: tuple[Rule, ...] = tuple(sorted(config.rules, key=lambda rule: -rule.priority))
+        # From here on a rule is known by its rank in the deciding order.
+        self.rules = _in_deciding_order(config)
         self.profile = profile
-        self._client_name, self._graph = client_name, graph or Graph()
+        self._graph = graph or Graph()
         self._names = {client_name: config.client_name, config.client_name: client_name}
         self._ranks = {rule.name: rank for rank, rule in enumerate(self.rules)}
         self._enabled = [rule.enabled for rule in self.rules]
         self.choices = Choices()
         """What rules choose, as far as it is settled; read by explanations only."""
-        following = {rank: rule for rank, rule in enumerate(self.rules) if rule.follows}
-        self._follows = Follows(following, self.choices, self._is_outside)
-        self._chains: dict[Part, Chain] = {}
-        self._cells: dict[Cell, _Chosen] = {}
-        self._cells_of: dict[Part, dict[tuple[Place, str], set[Cell]]] = {}
-        self._sharers: dict[tuple[Connection, int], _Sharers] = {}
-        """Of rules with `via`: which cells choose the pair, and as what."""
-        self._stale: dict[Part, set[tuple[Place, str]]] = {}
         self._active: list[bool] = [False] * len(self.rules)
+        self.cells = Cells(self.rules, client_name, self.choices, self._active)
+        """What is paired, as far as it is settled; read by explanations only."""
         self._cv_is_named = False
-        self.via_version = 0
-        """Grows whenever `via_passages` may give something else."""
-        self.membership = Membership(self.rules, self)
+        self.membership = self.cells.membership = Membership(self.rules, self)
         for rank in range(len(self.rules)):
             self._active[rank] = self._is_active(rank)
         self._deniers = self._find_deniers()
@@ -120,7 +94,11 @@ class Matcher:
 
     def connection_changed(self, connection: Connection) -> None:
         """Note that a connection of the graph came or went: there may be rules that follow it."""
-        self._follows.fed(connection.destination)
+        self.cells.follows.fed(connection.destination)
+
+    def all_connections_changed(self) -> None:
+        """Note that connections came and went without being told of one by one."""
+        self.cells.follows.look_again()
 
     def set_rule_enabled(self, name: str, enabled: bool) -> None:
         """Switch a rule on or off: one that is off says nothing."""
@@ -138,14 +116,8 @@ class Matcher:
 
     def part_changed(self, part: Part, place: Place, client: str) -> None:
         """Note that a port came to or left a place of a rule (called by the membership)."""
-        rule = self.rules[part.rank]
-        if rule.action is not Action.CONNECT:
-            return
-        self._stale.setdefault(part, set()).add((place, client))
-        if rule.complete or (rule.from_fallback and place.role is Role.SOURCE):
-            # What is complete, and which entry of `from_fallback` counts, is seen over all parts.
-            for other in self.membership.parts[part.rank].values():
-                self._stale.setdefault(other, set()).add((place, client))
+        if self.rules[part.rank].action is Action.CONNECT:
+            self.cells.part_changed(part, place, client)
 
     def condition_changed(self, rank: int) -> None:
         """Note that `when` of a rule may hold now, or not any more (called by the membership)."""
@@ -165,8 +137,7 @@ class Matcher:
         self._active[rank] = active
         self._deniers = self._find_deniers()
         if self.rules[rank].action is Action.CONNECT:
-            for part in self.membership.parts[rank].values():
-                self._stale.setdefault(part, set())
+            self.cells.rule_changed(rank)
         else:
             self.settle()
             pairs = {*self.choices, *self._graph.connections}
@@ -197,6 +168,15 @@ class Matcher:
             port = self.membership.members[name].port
             self.remove_port(name)
             self.add_port(port)
+
+    def says_the_same(self, config: Config) -> bool:
+        """Tell whether it would be another matcher with this configuration."""
+        rules = _in_deciding_order(config)
+        return len(rules) == len(self.rules) and all(one.says_the_same(two) for one, two in zip(self.rules, rules, strict=True))
+
+    def restate(self, config: Config) -> None:
+        """Take the same rules from other places in the file."""
+        self.rules = _in_deciding_order(config)
 
     def retire(self) -> None:
         """Let go of everything, once another matcher has taken over.
@@ -286,11 +266,27 @@ class Matcher:
         }
 
     def together(self, connection: Connection) -> frozenset[Connection]:
-        """Give the pairs that are made with this wanted one, or not at all."""
+        """Give the pairs without which this wanted one is not made: those of its group, and of the groups that these are of."""
         self.settle()
-        choices = self.choices.of(connection)
-        group = choices[min(choices)].group if choices else None
-        return frozenset() if group is None else frozenset(self.choices.group(group)) - {connection}
+        return self._spread(connection, lambda choices: choices[min(choices)].group and [choices[min(choices)].group])
+
+    def entangled(self, connection: Connection) -> frozenset[Connection]:
+        """Give the pairs that may depend on this one: `together` the other way round, and some more."""
+        self.settle()
+        return self._spread(connection, lambda choices: [choice.group for choice in choices.values()])
+
+    def _spread(
+        self, connection: Connection, groups_of: Callable[[Mapping[int, Choice]], Iterable[Group | None] | None]
+    ) -> frozenset[Connection]:
+        """Give the pairs that are reached from one by way of groups, without it."""
+        reached, waiting = {connection}, [connection]
+        while waiting:
+            choices = self.choices.of(waiting.pop())
+            for group in (choices and groups_of(choices)) or ():
+                further = set(self.choices.group(group)) - reached if group is not None else ()
+                reached.update(further)
+                waiting += further
+        return frozenset(reached - {connection})
 
     def is_exclusive(self, connection: Connection, port: PortName) -> bool:
         """Tell whether the rule that wants the pair has this port of it for its connections alone."""
@@ -309,17 +305,31 @@ class Matcher:
     def chosen_by(self, rule_name: str) -> frozenset[Connection]:
         """Give the pairs that a rule chooses to connect, whoever decides them."""
         self.settle()
-        rank = self._rank(rule_name)
-        cells = (cell for part in self.membership.parts[rank].values() for cell in self._all_cells_of(part))
-        chosen = (self._cells[cell].items() for cell in cells if not self._is_followed(cell))
-        paired = frozenset(pair for pairs in chosen for pair, choice in pairs if not choice.is_bypassed)
-        return paired | self._follows.chosen_by(rank)
+        return self.cells.chosen_by(self._rank(rule_name))
 
     def finds_partners(self, rule_name: str) -> bool:
-        """Tell whether a rule pairs anything now, be it that nothing feeds what it follows."""
+        """Tell whether a rule has anything to speak of now; one that follows, be it that nothing feeds what it follows."""
         self.settle()
-        parts = self.membership.parts[self._rank(rule_name)].values()
-        return any(self._cells_of.get(part) for part in parts)
+        rank = self._rank(rule_name)
+        if self.rules[rank].action is Action.CONNECT:
+            return self.cells.has_pairs(rank)
+        parts = self.membership.parts[rank].values()
+        return any(part.places.get(FROM) and part.places.get(TO) for part in parts)
+
+    def speaks_of(self, rule_name: str) -> Iterable[Connection]:
+        """Give the pairs of which a rule would speak if it were the only one."""
+        rank = self._rank(rule_name)
+        if self.rules[rank].action is Action.CONNECT:
+            return self.chosen_by(rule_name)
+        parts = self.membership.parts[rank].values()
+        return (
+            Connection(source, destination)
+            for part in parts
+            for sources in part.places.get(FROM, {}).values()
+            for source in sources
+            for destinations in part.places.get(TO, {}).values()
+            for destination in destinations
+        )
 
     def chosen_at(self, port: PortName) -> frozenset[Connection]:
         """Give the pairs of a port that some rule chooses."""
@@ -333,25 +343,13 @@ class Matcher:
     def circles(self) -> frozenset[tuple[str, PortName, PortName]]:
         """Give (rule, followed port, partner) for each partner that is left out as it would close a circle."""
         self.settle()
-        return frozenset((self.rules[each.rank].name, each.followed, each.partner) for each in self._follows.left_out)
+        left_out = self.cells.follows.left_out
+        return frozenset((self.rules[each.rank].name, each.followed, each.partner) for each in left_out)
 
     def via_passages(self) -> Iterator[tuple[PortName, PortName]]:
         """Give (input, output) of each client that an active rule leads sound through; of our buses the matrix tells more."""
         self.settle()
-        for part, chain in self._chains.items():
-            if part.type is PortType.AUDIO:
-                for number in {hop.destination.number for hop in chain.hops if hop.destination.role is Role.VIA_IN}:
-                    for client in set(part.clients(Place(Role.VIA_IN, number))) - {self._client_name}:
-                        outputs = part.ports(Place(Role.VIA_OUT, number), client)
-                        yield from itertools.product(part.ports(Place(Role.VIA_IN, number), client), outputs)
-
-    def chain(self, part: Part) -> Chain:
-        """Give the chain of a part of a rule as it is settled."""
-        return self._chains.get(part, NO_CHAIN)
-
-    def followed(self, connection: Connection, rank: int) -> frozenset[PortName]:
-        """Give the followed ports because of which a rule chooses the pair."""
-        return self._follows.reasons(connection, rank)
+        return self.cells.via_passages()
 
     def rank(self, rule: Rule) -> int:
         """Give the place of a rule in the deciding order."""
@@ -390,192 +388,21 @@ class Matcher:
     def imagined_graph(self, graph: Graph) -> Iterator[None]:
         """Follow the connections of another graph for a while; its changes are told as those of the real one."""
         before, self._graph = self._graph, graph
-        self._follows.look_again()
+        self.cells.follows.look_again()
         try:
             yield
         finally:
             self._graph = before
-            self._follows.look_again()
-
-    # ---- pairing
+            self.cells.follows.look_again()
 
     def settle(self) -> None:
         """Pair anew what is stale."""
-        if self._stale or self._follows.is_stale:
+        if self.cells.is_stale:
             run_at_once(self.settle_in_steps())
 
     def settle_in_steps(self) -> Generator[None, None, None]:
-        """Pair anew what is stale, and pause after each rule: thousands of ports that come at once take their time."""
-        while self._stale:
-            stale: dict[int, list[Part]] = {}
-            for part in self._stale:
-                stale.setdefault(part.rank, []).append(part)
-            for parts in stale.values():
-                self._pair_anew([(part, self._stale.pop(part)) for part in parts if part in self._stale])
-                yield
-        self._follows.settle(self._graph.connections_of)
-
-    def _pair_anew(self, stale: list[tuple[Part, set[tuple[Place, str]]]]) -> None:
-        """Pair parts of one rule."""
-        before: dict[Cell, _Chosen] = {}
-        for part, touched in stale:
-            for cell, chain in self._cells_to_pair(part, touched).items():
-                before[cell] = self._cells.get(cell, {})
-                self._set_cell(cell, self._paired(cell, chain))
-        # What moves from one cell to another is dropped here and chosen there: all drops come first.
-        for cell, old in before.items():
-            self._drop(cell, old.keys() - self._cells.get(cell, {}).keys())
-        for cell in before:
-            self._choose(cell)
-
-    def _cells_to_pair(self, part: Part, touched: set[tuple[Place, str]]) -> dict[Cell, Chain]:
-        """Give the cells that may be other ones than before: those that there were and those that there are now."""
-        rule = self.rules[part.rank]
-        parts = self.membership.parts[part.rank]
-        is_there = parts.get((part.type, part.key)) is part
-        active = is_there and self._active[part.rank]
-        chain = chain_of(rule, part, parts.values(), self._client_name) if active else NO_CHAIN
-        self.via_version += bool(rule.via)
-        everything = chain != self._chains.get(part, NO_CHAIN)
-        if chain is NO_CHAIN:
-            self._chains.pop(part, None)
-        else:
-            self._chains[part] = chain
-        if everything:
-            if rule.follows:
-                self._follows.look_again()
-            cells = self._all_cells_of(part)
-            for hop in chain.hops:
-                cells |= _cells(part, hop, chain.clients(part, hop.source), chain.clients(part, hop.destination))
-        else:
-            known = self._cells_of.get(part, {})
-            cells = set().union(*(known.get(each, ()) for each in touched))
-            for place, client in touched:
-                for hop in chain.hops:
-                    if place == hop.source:
-                        cells |= _cells(part, hop, (client,), chain.clients(part, hop.destination))
-                    elif place == hop.destination:
-                        cells |= _cells(part, hop, chain.clients(part, hop.source), (client,))
-        return dict.fromkeys(cells, chain)
-
-    def _all_cells_of(self, part: Part) -> set[Cell]:
-        return set().union(*self._cells_of.get(part, {}).values())
-
-    def _paired(self, cell: Cell, chain: Chain) -> _Chosen:
-        """Give what a rule chooses between two clients."""
-        part, rule = cell.part, self.rules[cell.part.rank]
-        hop = next((hop for hop in chain.hops if hop[:2] == (cell.source, cell.destination)), None)
-        if hop is None:
-            return {}
-        pairs = self._pairs(part, chain, cell)
-        if not pairs:
-            return {}
-        if not rule.complete:
-            return {pair: Choice(is_rest, hop.is_bypassed) for pair, is_rest in pairs.items()}
-        if not self._is_complete(cell):
-            return {}
-        group = (part.rank, part.type, (cell.source, cell.destination), cell.source_client, cell.destination_client)
-        return {pair: Choice(False, hop.is_bypassed, None if hop.is_bypassed else group) for pair in pairs}
-
-    def _pairs(self, part: Part, chain: Chain, cell: Cell) -> Pairs:
-        rule = self.rules[part.rank]
-        sources = chain.ports(part, cell.source, cell.source_client)
-        destinations = chain.ports(part, cell.destination, cell.destination_client)
-        if cell.source_client == cell.destination_client and not (
-            rule.same_client or self._is_followed(cell) or self._is_link(cell)
-        ):
-            sources, destinations = self._of_devices(part, sources), self._of_devices(part, destinations)
-        return pair(sources, destinations, rule.pair) if sources and destinations else {}
-
-    def _of_devices(self, part: Part, ports: Sequence[PortName]) -> Sequence[PortName]:
-        """Give the ports of sound devices.
-
-        JACK2 has all devices in one client, `system`: a microphone there and a loudspeaker are not one program that is
-        connected to itself, and the feedback guard looks after them.
-        """
-        return [name for name in ports if part.type is PortType.AUDIO and self.membership.members[name].port.is_physical]
-
-    def _is_complete(self, cell: Cell) -> bool:
-        """Tell whether every source of one client has its destination at the other, over all keys."""
-        rule = self.rules[cell.part.rank]
-        for part in self.membership.parts[cell.part.rank].values():
-            sources = part.ports(cell.source, cell.source_client)
-            if part.type is cell.part.type and sources:
-                destinations = part.ports(cell.destination, cell.destination_client)
-                if not is_complete(sources, destinations, rule.pair):
-                    return False
-        return True
-
-    def _set_cell(self, cell: Cell, chosen: _Chosen) -> None:
-        ends = ((cell.source, cell.source_client), (cell.destination, cell.destination_client))
-        if chosen:
-            self._cells[cell] = chosen
-            index = self._cells_of.setdefault(cell.part, {})
-            for end in ends:
-                index.setdefault(end, set()).add(cell)
-        elif self._cells.pop(cell, None) is not None:
-            index = self._cells_of[cell.part]
-            for end in ends:
-                index[end].discard(cell)
-                if not index[end]:
-                    del index[end]
-            if not index:
-                del self._cells_of[cell.part]
-
-    def _is_followed(self, cell: Cell) -> bool:
-        """Tell whether the sources of the cell are not connected themselves, but followed."""
-        return self.rules[cell.part.rank].follows and cell.source.role is Role.SOURCE
-
-    def _is_link(self, cell: Cell) -> bool:
-        """Tell whether the cell joins one of our buses to another that is a member of `via`: one client, and meant so."""
-        return cell.source_client == self._client_name and (
-            cell.source.role is Role.VIA_OUT or cell.destination.role is Role.VIA_IN
-        )
-
-    def _is_outside(self, partner: Partner, source: PortName) -> bool:
-        """Tell whether what feeds a followed port is a client of `via` itself."""
-        spots = self.membership.members[partner.followed].spots
-        parts = (part for asker, part in spots.items() if asker.rank == partner.rank and part is not None)
-        return any({source, source.partition(":")[0]} & self.chain(part).outside for part in parts)
-
-    def _drop(self, cell: Cell, pairs: Iterable[Connection]) -> None:
-        rank = cell.part.rank
-        is_followed, is_shared = self._is_followed(cell), bool(self.rules[rank].via)
-        for connection in pairs:
-            if is_followed:
-                for is_bypassed in (False, True):
-                    self._follows.remove(Partner(rank, *connection, is_bypassed))
-            elif is_shared:
-                self._choose_shared(connection, cell, None)
-            else:
-                self.choices.drop(connection, rank)
-
-    def _choose(self, cell: Cell) -> None:
-        rank = cell.part.rank
-        is_followed, is_shared = self._is_followed(cell), bool(self.rules[rank].via)
-        for connection, choice in self._cells.get(cell, {}).items():
-            if is_followed:
-                self._follows.remove(Partner(rank, *connection, not choice.is_bypassed))
-                self._follows.add(Partner(rank, *connection, choice.is_bypassed))
-            elif is_shared:
-                self._choose_shared(connection, cell, choice)
-            else:
-                self.choices.choose(connection, rank, choice)
-
-    def _choose_shared(self, connection: Connection, cell: Cell, choice: Choice | None) -> None:
-        """Note what a cell chooses; others may choose the pair too: a client of `via` is there for the sources of each key."""
-        rank = cell.part.rank
-        sharers = self._sharers.setdefault((connection, rank), {})
-        if choice is None:
-            sharers.pop(cell, None)
-        else:
-            sharers[cell] = choice
-        if sharers:
-            # Made rather than waited for, and wanted rather than decided against.
-            self.choices.choose(connection, rank, min(sharers.values()))
-        else:
-            del self._sharers[connection, rank]
-            self.choices.drop(connection, rank)
+        """Pair anew what is stale, with pauses for who has other things to do."""
+        yield from self.cells.settle_in_steps(lambda port: self._graph.connections_of(port))
 
     # ---- looking up
 
@@ -597,10 +424,9 @@ class Matcher:
         if ends is None:
             return None
         fewer = min((end.keys for end in ends), key=len)
-        ranks = (rank for rank in fewer if rank < before and self._active[rank] and self.rules[rank].action is not Action.CONNECT)
-        return min((rank for rank in ranks if self.membership.covers(rank, *ends)), default=None)
+        ranks = [rank for rank in fewer if rank < before and rank in self._deniers]
+        return min((rank for rank in ranks if self.membership.covers(rank, *ends)), default=None) if ranks else None
 
 
-def _cells(part: Part, hop: Hop, sources: Iterable[str], destinations: Iterable[str]) -> set[Cell]:
-    destinations = tuple(destinations)
-    return {Cell(part, hop.source, hop.destination, source, destination) for source in sources for destination in destinations}
+def _in_deciding_order(config: Config) -> tuple[Rule, ...]:
+    return tuple(sorted(config.rules, key=lambda rule: -rule.priority))  # which keeps ties in file order

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-from jackd_router.core.clues import parts_of
 from jackd_router.core.config import Action, Rule
 from jackd_router.core.graph import Port, PortName, PortType
 from jackd_router.core.names import NaturalKey, natural_key
-from jackd_router.core.patterns import Groups
-from jackd_router.core.positions import Positions
-from jackd_router.core.selector_index import PortIndex, SelectorIndex
-from jackd_router.core.selectors import PortSelector, Selectors, flow, match
+from jackd_router.core.selecting.clues import parts_of
+from jackd_router.core.selecting.patterns import Groups
+from jackd_router.core.selecting.positions import Positions
+from jackd_router.core.selecting.selector_index import PortIndex, SelectorIndex
+from jackd_router.core.selecting.selectors import PortSelector, Selectors, flow, match
 
 Key = tuple[str, ...]
 """What the groups that a rule refers to caught, in the order of their names; empty where it refers to none."""

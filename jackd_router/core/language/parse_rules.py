@@ -18,12 +18,12 @@ from jackd_router.core.config import (
     When,
 )
 from jackd_router.core.errors import Problem, Severity
-from jackd_router.core.follow_cycles import find_cycles
 from jackd_router.core.graph import PortType
-from jackd_router.core.parse_selectors import Side, Surroundings, offered, read_each, read_selectors
-from jackd_router.core.reading import TEXT, Table, found, unique
-from jackd_router.core.selectors import BusPorts, BusSelector, PortSelector, Selectors, flow
-from jackd_router.core.vocabulary import CONNECT_ONLY
+from jackd_router.core.language.follow_cycles import find_cycles
+from jackd_router.core.language.parse_selectors import Side, Surroundings, offered, read_each, read_selectors
+from jackd_router.core.language.reading import TEXT, Table, found, unique
+from jackd_router.core.language.vocabulary import CONNECT_ONLY
+from jackd_router.core.selecting.selectors import BusPorts, BusSelector, PortSelector, Selectors, flow
 
 MAX_PRIORITY = 2**31 - 1
 
@@ -216,6 +216,9 @@ def _warn_of_no_effect(table: Table, rule: Rule) -> None:
     ):
         text = "both sides are buses, ports of one client: the rule connects nothing unless it says same_client = true"
         table.complain(text, "to", severity=Severity.WARNING)
+    if rule.follows and rule.exclusive in (Exclusive.FROM, Exclusive.BOTH):
+        text = 'the rule would cut the connections that it follows, for they are of the same source; allowed: "to"'
+        table.complain(text, "exclusive", severity=Severity.WARNING)
     sources, destinations = _types(rule.sources), _types(rule.destinations)
     if sources and destinations and not {flow(kind) for kind in sources} & {flow(kind) for kind in destinations}:
         origin = "follow" if rule.follows else "from"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jackd_router.core.graph import Port, PortType
 from jackd_router.core.names import bus_port
-from jackd_router.core.patterns import Caught, Groups, Pattern, fill
+from jackd_router.core.selecting.patterns import Caught, Groups, Pattern, fill
 
 _NO_GROUPS: Groups = {}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jackd_router.core.chain import Chain
 from jackd_router.core.config import Action, Rule
+from jackd_router.core.deciding.chain import Chain
+from jackd_router.core.deciding.matcher import Matcher
+from jackd_router.core.deciding.membership import Member, Part, Place, Role
+from jackd_router.core.deciding.pairing import is_complete
 from jackd_router.core.graph import Connection, PortName, PortType
-from jackd_router.core.matcher import Matcher
-from jackd_router.core.membership import Member, Part, Place, Role
-from jackd_router.core.pairing import is_complete
-from jackd_router.core.selectors import flow
+from jackd_router.core.selecting.selectors import flow
 
 
 class Standing(StrEnum):
@@ -68,7 +68,7 @@ def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Me
         return inactive
     if rule.action is not Action.CONNECT or rank in matcher.choices.of(connection):
         return _speaks(matcher, rank, connection, ends)
-    if _same_client(connection) and not rule.same_client and not all(map(_is_of_device, ends)):
+    if _same_client(connection) and not rule.same_client and (rule.follows or not all(map(_is_of_device, ends))):
         return Speaker(rule, Standing.SAME_CLIENT)
     if rule.follows:
         return Speaker(rule, Standing.NOT_FOLLOWED)
@@ -90,13 +90,13 @@ def inactive_rule(matcher: Matcher, rule: Rule) -> Speaker | None:
 def _speaks(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
     rule, choice = matcher.rules[rank], matcher.choices.of(connection).get(rank)
     if choice is None or not choice.is_bypassed:
-        return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(matcher.followed(connection, rank))))
+        return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(matcher.cells.follows.reasons(connection, rank))))
     # What feeds a followed port is no port of the rule: then the destination knows the way.
     parts = _parts(rank, ends[0]) or _parts(rank, ends[1])
     members = {
         name
         for part in parts
-        for hop in matcher.chain(part).hops
+        for hop in matcher.cells.chain(part).hops
         if hop.destination.role is Role.VIA_IN
         for names in part.places.get(hop.destination, {}).values()
         for name in names
@@ -107,7 +107,7 @@ def _speaks(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Mem
 def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
     rule = matcher.rules[rank]
     common = [part for part in _parts(rank, ends[0]) if part in _parts(rank, ends[1])]
-    chains = [(part, matcher.chain(part)) for part in common]
+    chains = [(part, matcher.cells.chain(part)) for part in common]
     if any({*connection, *_clients(connection)} & chain.outside for _, chain in chains):
         return Speaker(rule, Standing.VIA_CLIENT)
     places = [{(part, asker.place) for asker, part in end.spots.items() if asker.rank == rank} for end in ends]
@@ -128,7 +128,8 @@ def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple
 def _is_incomplete(part: Part, chain: Chain, connection: Connection, rule: Rule) -> bool:
     source, destination = (end.partition(":")[0] for end in connection)
     return any(
-        not is_complete(part.ports(hop.source, source), part.ports(hop.destination, destination), rule.pair) for hop in chain.hops
+        not is_complete(chain.ports(part, hop.source, source), chain.ports(part, hop.destination, destination), rule.pair)
+        for hop in chain.hops
     )
 
 

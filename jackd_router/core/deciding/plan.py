@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
-from jackd_router.core.config import Action, Rule, Unmatched
 from jackd_router.core.config import Feedback as FeedbackPolicy
-from jackd_router.core.feedback import Feedback, Guard, Passages, refusals
+from jackd_router.core.config import Rule, Unmatched
+from jackd_router.core.deciding.feedback import Feedback, Guard, Passages, refusals
+from jackd_router.core.deciding.matcher import Decision, Matcher, Verdict
 from jackd_router.core.graph import Connection, Graph
-from jackd_router.core.matcher import Decision, Matcher, Verdict
 from jackd_router.core.names import NaturalKey, natural_key
 from jackd_router.core.steps import run_at_once
 
 _PAIRS_IN_A_ROW = 100
 """Pairs that are decided without a pause: about half a millisecond."""
+_MOST_PAIRS = 10_000
+"""Pairs of one rule that are looked at to find one that it decides."""
 _MOST_TURNS = 20
 """What one turn makes others may follow, and what it cuts may let others be made; a graph that never rests is left there."""
 
@@ -164,17 +167,32 @@ class Situation:
             if connection not in self.graph.connections and connection not in self.held and guard.concerns(connection)
         ]
         unmade.sort(key=lambda pair: (self.matcher.rank(pair[1]), deciding_order(pair[0])))
-        guarded = self.feedback is FeedbackPolicy.REFUSE
-        return refusals(((pair, rule.allow_feedback) for pair, rule in unmade), self.graph, self.passages, guarded=guarded)
+        while True:
+            asked = [(pair, rule.allow_feedback) for pair, rule in unmade]
+            refused = refusals(asked, self.graph, self.passages, guarded=self.feedback is FeedbackPolicy.REFUSE)
+            # What is withheld because of these is no piece of a path; without it others may be none either.
+            left = [(pair, rule) for pair, rule in unmade if pair in refused or not self._depends(pair, rule, refused)]
+            if len(left) == len(unmade):
+                return refused
+            unmade = left
+
+    def _depends(self, connection: Connection, rule: Rule, refused: Collection[Connection]) -> bool:
+        return rule.complete and any(other in refused or other in self.failed for other in self.matcher.together(connection))
 
     def step_for(self, connection: Connection) -> Step:
         """Give what to do about one pair."""
         decision = self.matcher.decide(connection)
         return decide_step(connection, decision, self.circumstances(connection, decision))
 
-    def circumstances(self, connection: Connection, decision: Decision) -> Circumstances:
-        """Give what is so about one pair."""
-        connected, verdict = connection in self.graph.connections, decision.verdict
+    def step_if_connected(self, connection: Connection) -> Step:
+        """Give what would be done about a pair that somebody connects by hand."""
+        decision = self.matcher.decide(connection)
+        return decide_step(connection, decision, self.circumstances(connection, decision, connected=True))
+
+    def circumstances(self, connection: Connection, decision: Decision, *, connected: bool | None = None) -> Circumstances:
+        """Give what is so about one pair, or would be if it were connected, or not."""
+        connected = connection in self.graph.connections if connected is None else connected
+        verdict = decision.verdict
         is_complete = verdict is Verdict.WANTED and decision.rule is not None and decision.rule.complete
         return Circumstances(
             connected=connected,
@@ -188,9 +206,13 @@ class Situation:
         )
 
     def withheld_by(self, connection: Connection) -> Connection | None:
-        """Give a pair that must be made with this wanted one and is refused or failed."""
+        """Give a pair that must be made with this wanted one and is refused or failed.
+
+        One that failed itself is not withheld by others that did: each of them is tried again in its time.
+        """
+        failed = () if connection in self.failed else self.failed
         together = self.matcher.together(connection)
-        return next((other for other in sorted(together) if other in self.refused or other in self.failed), None)
+        return next((other for other in sorted(together) if other in self.refused or other in failed), None)
 
     def _exclusive(self, connection: Connection) -> str:
         """Give the rule that has one of the ports for itself."""
@@ -237,9 +259,9 @@ def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
             if not (deeds and now.matcher.looks_at_connections) and not (cut and now.refused):
                 break
             yield
-    # What was made in one turn may be another rule's in the next: one that follows what was made before it.
+    # What was made in one turn may be another rule's in the next, one that follows what was made before it; or nobody's.
     done = {
-        pair: replace(step, rule=owned[pair], owner=owned[pair]) if step.deed is Deed.CONNECT else step
+        pair: replace(step, rule=owned.get(pair, step.rule), owner=owned.get(pair, "")) if step.deed is Deed.CONNECT else step
         for pair, step in done.items()
     }
     order = {rule.name: rank for rank, rule in enumerate(before.matcher.rules)}
@@ -310,9 +332,9 @@ def deciding_order(connection: Connection) -> tuple[NaturalKey, NaturalKey]:
 
 
 def unmet(matcher: Matcher) -> Generator[None, None, tuple[str, ...]]:
-    """Find the rules that connect, are active, and have no partners now; in steps."""
+    """Find the active rules that find nothing to speak of now; in steps."""
     found = []
-    for rule in _connecting(matcher):
+    for rule in filter(matcher.is_active, matcher.rules):
         if not matcher.finds_partners(rule.name):
             found.append(rule.name)
         yield
@@ -320,15 +342,18 @@ def unmet(matcher: Matcher) -> Generator[None, None, tuple[str, ...]]:
 
 
 def shadowed(matcher: Matcher) -> Generator[None, None, tuple[str, ...]]:
-    """Find the rules that choose pairs, of which earlier rules decide every one; in steps."""
+    """Find the active rules that speak of pairs, of which earlier rules decide every one; in steps."""
     found = []
-    for rule in _connecting(matcher):
-        pairs = matcher.chosen_by(rule.name)
-        if pairs and not any(matcher.decide(pair).rule is rule for pair in pairs):
-            found.append(rule.name)
+    for rule in filter(matcher.is_active, matcher.rules):
+        count = 0
+        for count, pair in enumerate(itertools.islice(matcher.speaks_of(rule.name), _MOST_PAIRS), 1):
+            if matcher.decide(pair).rule is rule:
+                break
+            if count % _PAIRS_IN_A_ROW == 0:
+                yield
+        else:
+            # Of a rule with more pairs nobody can tell in time: it is not said to be in vain.
+            if 0 < count < _MOST_PAIRS:
+                found.append(rule.name)
         yield
     return tuple(found)
-
-
-def _connecting(matcher: Matcher) -> list[Rule]:
-    return [rule for rule in matcher.rules if rule.action is Action.CONNECT and matcher.is_active(rule)]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
-from jackd_router.core.config import Action, Rule
-from jackd_router.core.feedback import Danger, Feedback
+from jackd_router.core.config import Action, Rule, Unmatched
+from jackd_router.core.deciding.feedback import Danger, Feedback
+from jackd_router.core.deciding.matcher import Decision, Matcher, Verdict
+from jackd_router.core.deciding.membership import Place, Role
+from jackd_router.core.deciding.plan import Reason, Situation, Step
+from jackd_router.core.deciding.speakers import Speaker, Standing, inactive_rule
 from jackd_router.core.graph import Connection, PortName
-from jackd_router.core.matcher import Decision, Matcher, Verdict
-from jackd_router.core.membership import Place, Role
 from jackd_router.core.names import shown
-from jackd_router.core.plan import Reason, Situation, Step
-from jackd_router.core.speakers import Speaker, Standing, inactive_rule
 
 
 def because(
@@ -43,7 +43,8 @@ def because(
         case Reason.NO_LONGER_WANTED:
             return f'rule "{step.rule}" made it, and no rule wants it any more{_near_miss(speaking)}'
         case _:
-            return f"no rule speaks of it{_near_miss(speaking)}"
+            policy = ', and unmatched = "remove" lets nothing stay that is so' if now.unmatched is Unmatched.REMOVE else ""
+            return f"no rule speaks of it{policy}{_near_miss(speaking)}"
 
 
 def _against(decision: Decision) -> str:
@@ -123,7 +124,8 @@ def not_chosen(speaker: Speaker) -> str:
         case Standing.DISABLED:
             return "it is switched off"
         case Standing.OTHER_PROFILE:
-            return f"it counts only in the profiles {', '.join(sorted(rule.profiles or ()))}"
+            profiles = sorted(rule.profiles or ())
+            return f"it counts only in the {'profile' if len(profiles) == 1 else 'profiles'} {', '.join(profiles)}"
         case Standing.CONDITION:
             return f"its condition does not hold: {', '.join(map(_condition, speaker.conditions))}"
         case Standing.SAME_CLIENT:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jackd_router.core.config import Rule
+from jackd_router.core.deciding.membership import FROM, TO, Part, Place, Role
 from jackd_router.core.graph import PortName
-from jackd_router.core.membership import FROM, TO, Part, Place, Role
 
 
 class Hop(NamedTuple):
@@ -47,11 +47,10 @@ NO_CHAIN = Chain()
 PLAIN = Chain((Hop(FROM, TO),))
 
 
-def chain_of(rule: Rule, part: Part, parts: Iterable[Part], our_client: str) -> Chain:
-    """Give the chain of one part of an active rule; `parts` are all of the rule."""
+def chain_of(rule: Rule, part: Part, parts: Iterable[Part], outside: frozenset[str]) -> Chain:
+    """Give the chain of one part of an active rule; `parts` are all of the rule, `outside` is what `outside_of` gives."""
     if not (rule.via or rule.fallback or rule.from_fallback):
         return PLAIN
-    outside = _outside(rule, part, our_client)
     bare = Chain(outside=outside)
     same_type = [other for other in parts if other.type is part.type]
     source = _first(Role.SOURCE, len(rule.from_fallback) + 1, bare, same_type)
@@ -65,12 +64,15 @@ def chain_of(rule: Rule, part: Part, parts: Iterable[Part], our_client: str) -> 
     return Chain((*hops, Hop(source, destination, is_bypassed=True)), outside)
 
 
-def _outside(rule: Rule, part: Part, our_client: str) -> frozenset[str]:
-    """Give the clients of `via`; of our own client only the ports: each bus stands for itself there."""
+def outside_of(rule: Rule, parts: Iterable[Part], our_client: str) -> frozenset[str]:
+    """Give the clients of `via`, be it of another key or type; of our own client only the ports: each bus stands for itself."""
+    if not rule.via:
+        return frozenset()
     outside: set[str] = set()
-    for number in range(len(rule.via)):
-        for role in (Role.VIA_IN, Role.VIA_OUT):
-            for client, ports in part.places.get(Place(role, number), {}).items():
+    places = [Place(role, number) for number in range(len(rule.via)) for role in (Role.VIA_IN, Role.VIA_OUT)]
+    for part in parts:
+        for place in places:
+            for client, ports in part.places.get(place, {}).items():
                 outside.update(ports if client == our_client else (client,))
     return frozenset(outside)
 

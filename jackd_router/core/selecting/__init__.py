@@ -1,0 +1,1 @@
+"""Selectors: which ports are meant, and how those that may be meant are found among thousands."""
