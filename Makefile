@@ -4,7 +4,7 @@
 # make install  installs it for your account, with its systemd user unit; make uninstall takes it away again
 # make check    only the checks: formatting, lint, types, layers, compiler warnings
 # make bench    the measurements that README and docs quote; BENCH="--quick reaction" for a glance at one of them
-# make mutation changes the rule language in thousands of small ways and counts the changes that no test notices; 15 minutes
+# make mutation changes the rule language in thousands of small ways and counts the changes that no test notices; half an hour
 # make lock     newer versions into constraints.txt
 # make clean    removes everything that was built
 #

@@ -196,24 +196,30 @@ class _Detour:
         self.matcher, self.graph = self.now.matcher, self.now.graph
         off = (rule.name for rule in self.now.config.rules if not rule.enabled)
         self.profile, self.disabled = self.now.profile, {*self.now.disabled, *off}
+        self.disabled_at_first = frozenset(self.disabled)
         self.client_name = str(case.get("client_name", self.now.config.client_name))
+        self.touched: set[Connection] = set()
         self.matcher.take_changed()
         self.before = self._answers(self.matcher)
 
     def go(self) -> None:
-        """Take every port away and bring it back, then switch every rule, profile and connection there and back."""
+        """Take every port away and bring it back, then switch every rule, profile and connection there and back.
+
+        What comes back is compared together with what goes next.
+        """
         for name, port in sorted(self.graph.ports.items()):
             connections = self.graph.remove_port(name)
             self.matcher.remove_port(name)
             self._compare(connections)
             self.graph.add_port(port)
             self.matcher.add_port(port)
-            self._compare(filter(self.graph.connect, connections))
+            self._connect(connections)
         for rule in self.matcher.rules:
             for enabled in (rule.name in self.disabled, rule.name not in self.disabled):
                 self.disabled ^= {rule.name}
                 self.matcher.set_rule_enabled(rule.name, enabled)
-                self._compare()
+                if self.disabled != self.disabled_at_first:
+                    self._compare()
         for profile in (*self.now.config.profiles, self.now.profile):
             self.profile = str(getattr(profile, "name", profile))
             self.matcher.set_profile(self.profile)
@@ -221,13 +227,22 @@ class _Detour:
         for pair in sorted(self.graph.connections):
             self.graph.disconnect(pair)
             self._compare([pair])
+            self._connect([pair])
+        self._compare()
+
+    def _connect(self, connections: Iterable[Connection]) -> None:
+        for pair in connections:
             self.graph.connect(pair)
-            self._compare([pair])
+            self._touch(pair)
+
+    def _touch(self, pair: Connection) -> None:
+        """Tell of a connection that came or went: whoever does knows to look at it."""
+        self.matcher.connection_changed(pair)
+        self.touched.add(pair)
 
     def _compare(self, connections: Iterable[Connection] = ()) -> None:
-        touched = set(connections)
-        for pair in touched:
-            self.matcher.connection_changed(pair)
+        for pair in connections:
+            self._touch(pair)
         anew = matcher(self.now.config, self.graph.ports.values(), client_name=self.client_name, graph=self.graph)
         anew.set_profile(self.profile)
         for rule in self.disabled:
@@ -236,9 +251,10 @@ class _Detour:
             anew.set_rule_enabled(rule, True)
         changed, answers = self.matcher.take_changed(), self._answers(self.matcher)
         assert answers == self._answers(anew)
-        for pair in answers["wanted"].keys() | self.before["wanted"].keys() | self.graph.connections - touched:
+        for pair in answers["wanted"].keys() | self.before["wanted"].keys() | self.graph.connections - self.touched:
             assert pair in changed or self.before["decisions"].get(pair) == answers["decisions"].get(pair), pair
         self.before = answers
+        self.touched.clear()
 
     def _answers(self, asked: Matcher) -> dict[str, Any]:
         ports = self.graph.ports.values()
