@@ -248,22 +248,27 @@ def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
             deeds = [step for step in steps if step.deed is not Deed.NOTHING]
             for step in steps:
                 _take_over(step, owned, adopted, released)
-            for step in deeds:
+            yield
+            for number, step in enumerate(deeds, 1):
                 _carry_out(step, now, owned)
                 if (step.connection in graph.connections) is (step.connection in before.graph.connections):
                     done.pop(step.connection, None)  # undone again in a later turn: not done at all
                 else:
                     done[step.connection] = step
+                if number % _PAIRS_IN_A_ROW == 0:
+                    yield
             # What is cut may end what was refused; else only rules that look at connections may say something new.
             cut = any(step.deed is Deed.DISCONNECT for step in deeds)
             if not (deeds and now.matcher.looks_at_connections) and not (cut and now.refused):
                 break
             yield
+    yield
     # What was made in one turn may be another rule's in the next, one that follows what was made before it; or nobody's.
-    done = {
-        pair: replace(step, rule=owned.get(pair, step.rule), owner=owned.get(pair, "")) if step.deed is Deed.CONNECT else step
-        for pair, step in done.items()
-    }
+    for pair, step in done.items():
+        owner = owned.get(pair, "")
+        if step.deed is Deed.CONNECT and step.owner != owner:
+            done[pair] = replace(step, rule=owner or step.rule, owner=owner)
+    yield
     order = {rule.name: rank for rank, rule in enumerate(before.matcher.rules)}
     taken = sorted(done.values(), key=lambda step: (step.deed, order.get(step.rule, len(order)), deciding_order(step.connection)))
     return Plan(
@@ -277,14 +282,16 @@ def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
 def _turn(now: Situation) -> Generator[None, None, list[Step]]:
     """Give the steps of one turn, those that make before those that cut."""
     decided: dict[Connection, Decision] = {}
-    ports = now.graph.ports
+    concerned: list[tuple[Connection, Rule]] = []
+    ports, guard = now.graph.ports, Guard(now.graph, now.passages)
     for pair in paused({*now.matcher.chosen(), *now.graph.connections, *now.owned}):
         if pair is None:
             yield
         elif pair.source in ports and pair.destination in ports:
-            decided[pair] = now.matcher.decide(pair)
-    wanted = ((pair, found.rule) for pair, found in decided.items() if found.verdict is Verdict.WANTED)
-    now.refused = now.refusals((pair, rule) for pair, rule in wanted if rule is not None)
+            decision = decided[pair] = now.matcher.decide(pair)
+            if decision.verdict is Verdict.WANTED and decision.rule is not None and guard.concerns(pair):
+                concerned.append((pair, decision.rule))
+    now.refused = now.refusals(concerned)
     steps = []
     for pair in paused(decided):
         if pair is None:

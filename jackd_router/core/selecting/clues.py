@@ -114,17 +114,21 @@ def is_whole(text: str) -> bool:
     return text[:1] + text[-1:] in ("\0:", ":\0")
 
 
-def parts_of(port: Port) -> set[str]:
+def parts_of(port: Port) -> frozenset[str]:
     """Give the parts of every name that the port can be found by."""
-    parts = set()
-    names = (port.name, *port.aliases) if port.pretty_name is None else (port.name, *port.aliases, port.pretty_name)
-    for name in names:
-        client, colon, short_name = fold(name).partition(":")
-        parts.add(f"\0{client}:")
-        parts.add(f":{short_name}\0")
+    return _parts_of(port.name, port.aliases, port.pretty_name)
+
+
+@lru_cache(maxsize=16384)
+def _parts_of(name: str, aliases: tuple[str, ...], pretty_name: str | None) -> frozenset[str]:
+    # Kept: the ports of a graph are the same from one reload to the next.
+    parts: list[str] = []
+    for each in (name, *aliases) if pretty_name is None else (name, *aliases, pretty_name):
+        client, colon, short_name = fold(each).partition(":")
+        parts += (f"\0{client}:", f":{short_name}\0")
         if not colon:  # an alias may be so
-            parts.add(f"\0{client}\0")
-    return parts
+            parts.append(f"\0{client}\0")
+    return frozenset(parts)
 
 
 def _properties(*values: object) -> Iterator[str]:
