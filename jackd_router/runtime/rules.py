@@ -155,8 +155,8 @@ class Rules:
             known: dict[PortName, Port] = {}
             await run_in_slices(self._told_of_ports(matcher, known))
             graph = self._graph.copy()
+            await run_in_slices(matcher.settle_in_steps())  # before the situation, which would do it in one go
             now = self._situation(config, matcher, graph)
-            await run_in_slices(matcher.settle_in_steps())
             matcher.take_changed()
             report, planned = await run_in_slices(preview_in_steps(now))
             report = await self._report_with_buses(config, basis, graph) or report
@@ -174,6 +174,7 @@ class Rules:
             return None
         matcher = await asyncio.to_thread(self._empty_matcher, config, basis, after)
         await run_in_slices(_told_of(matcher, after.ports.values()))
+        await run_in_slices(matcher.settle_in_steps())
         report, _ = await run_in_slices(preview_in_steps(self._situation(config, matcher, after)))
         matcher.retire()
         return replace(report, disconnect=(*dropped, *report.disconnect))
