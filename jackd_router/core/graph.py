@@ -59,7 +59,7 @@ class Port:
     @property
     def client(self) -> str:
         """The name of the client: what stands before the first colon."""
-        return self.name.partition(":")[0]
+        return client_of(self.name)
 
     @property
     def short_name(self) -> str:
@@ -143,3 +143,8 @@ class Graph:
     def clients(self) -> Iterator[str]:
         """The name of each client that has a port, once."""
         return iter(dict.fromkeys(port.client for port in self.ports.values()))
+
+
+def client_of(name: PortName) -> str:
+    """Give the name of the client: what stands before the first colon."""
+    return name.partition(":")[0]

@@ -5,7 +5,7 @@ A program that comes or goes tells its ports one by one: what would remove a con
 
 from __future__ import annotations
 
-from jackd_router.core.graph import Connection, PortName
+from jackd_router.core.graph import Connection, PortName, client_of
 
 QUIET_S = 0.02
 """Quiet is when nothing has changed for so long."""
@@ -27,7 +27,7 @@ class Quiet:
 
     def port_changed(self, name: PortName, now: float, *, gone: bool) -> None:
         """Note that a port of a client came, changed or went."""
-        client = name.partition(":")[0]
+        client = client_of(name)
         self._clients[client] = now
         if gone:
             self._shrunk[client] = now
@@ -46,7 +46,7 @@ class Quiet:
         A client that leaves takes its ports away one by one; what the others are paired with meanwhile is soon gone.
         """
         times = self._clients if is_fan_out else self._shrunk
-        return any(now - times.get(end.partition(":")[0], 0.0) < QUIET_S for end in connection)
+        return any(now - times.get(client_of(end), 0.0) < QUIET_S for end in connection)
 
     def forget(self, now: float) -> None:
         """Forget clients that have long been quiet."""

@@ -15,7 +15,7 @@ from jackd_router.core.deciding.choices import Choice, Choices, most_wanted
 from jackd_router.core.deciding.follow import Follows, Partner
 from jackd_router.core.deciding.membership import Membership, Part, Place, Role
 from jackd_router.core.deciding.pairing import Pairs, is_complete, pair
-from jackd_router.core.graph import Connection, PortName, PortType
+from jackd_router.core.graph import Connection, PortName, PortType, client_of
 
 
 class Cell(NamedTuple):
@@ -235,7 +235,7 @@ class Cells:
         """Tell whether what feeds a followed port is a client of `via` itself."""
         spots = self.membership.members[partner.followed].spots
         parts = (part for asker, part in spots.items() if asker.rank == partner.rank and part is not None)
-        return any({source, source.partition(":")[0]} & self.chain(part).outside for part in parts)
+        return any({source, client_of(source)} & self.chain(part).outside for part in parts)
 
     def _drop(self, cell: Cell, pairs: Iterable[Connection]) -> None:
         rank = cell.part.rank

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from jackd_router.core.config import Rule
 from jackd_router.core.deciding.choices import Choice, Choices, most_wanted
-from jackd_router.core.graph import Connection, PortName
+from jackd_router.core.graph import Connection, PortName, client_of
 
 
 class Partner(NamedTuple):
@@ -149,4 +149,4 @@ class Follows:
 
 
 def _same_client(one: PortName, other: PortName) -> bool:
-    return one.partition(":")[0] == other.partition(":")[0]
+    return client_of(one) == client_of(other)

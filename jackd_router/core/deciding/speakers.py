@@ -10,7 +10,7 @@ from jackd_router.core.deciding.chain import Chain
 from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.deciding.membership import Member, Part, Place, Role
 from jackd_router.core.deciding.pairing import is_complete
-from jackd_router.core.graph import Connection, PortName, PortType
+from jackd_router.core.graph import Connection, PortName, PortType, client_of
 from jackd_router.core.selecting.selectors import flow
 
 
@@ -126,7 +126,7 @@ def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple
 
 
 def _is_incomplete(part: Part, chain: Chain, connection: Connection, rule: Rule) -> bool:
-    source, destination = (end.partition(":")[0] for end in connection)
+    source, destination = map(client_of, connection)
     return any(
         not is_complete(chain.ports(part, hop.source, source), chain.ports(part, hop.destination, destination), rule.pair)
         for hop in chain.hops
@@ -138,7 +138,7 @@ def _parts(rank: int, end: Member) -> list[Part]:
 
 
 def _clients(connection: Connection) -> set[str]:
-    return {end.partition(":")[0] for end in connection}
+    return set(map(client_of, connection))
 
 
 def _is_of_device(end: Member) -> bool:

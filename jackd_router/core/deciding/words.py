@@ -11,7 +11,7 @@ from jackd_router.core.deciding.matcher import Decision, Matcher, Verdict
 from jackd_router.core.deciding.membership import Place, Role
 from jackd_router.core.deciding.plan import Reason, Situation, Step
 from jackd_router.core.deciding.speakers import Speaker, Standing, inactive_rule
-from jackd_router.core.graph import Connection, PortName
+from jackd_router.core.graph import Connection, PortName, client_of
 from jackd_router.core.names import shown
 
 
@@ -153,7 +153,7 @@ def _condition(place: Place) -> str:
 
 
 def _clients_of(ports: tuple[PortName, ...]) -> str:
-    return ", ".join(dict.fromkeys(shown(port.partition(":")[0]) for port in ports)) or "another client"
+    return ", ".join(dict.fromkeys(shown(client_of(port)) for port in ports)) or "another client"
 
 
 def pair_text(connection: Connection) -> str:
