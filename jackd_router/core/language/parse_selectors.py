@@ -10,9 +10,9 @@ from typing import NamedTuple
 from jackd_router.core.config import Path
 from jackd_router.core.errors import Severity, UserError
 from jackd_router.core.graph import PortType
-from jackd_router.core.language.reading import TEXT, Table, found
+from jackd_router.core.language.reading import TEXT, Table, found, perhaps_meant
 from jackd_router.core.language.vocabulary import KNOWN
-from jackd_router.core.names import nearest, parse_shown
+from jackd_router.core.names import parse_shown
 from jackd_router.core.selecting.patterns import Form, Pattern, references
 from jackd_router.core.selecting.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors
 
@@ -183,9 +183,8 @@ class _Reader:
             return
         buses = {known.name: known for known in self._around.buses}
         if bus not in buses:
-            near = nearest(bus, buses)
-            meant = f' (did you mean "{near}"?)' if near else ""
-            table.wrong("bus", bus, (", ".join(f'"{name}"' for name in buses if name) or "none, no bus is defined") + meant)
+            listed = ", ".join(f'"{name}"' for name in buses if name) or "none, no bus is defined"
+            table.wrong("bus", bus, listed + perhaps_meant(bus, buses))
             return
         known = buses[bus]
         channels = {Side.OUTPUTS: known.outputs, Side.INPUTS: known.inputs}.get(self._side, known.inputs + known.outputs)
@@ -205,9 +204,7 @@ def _port_type(table: Table) -> PortType | None:
         case str() if value in _TYPES:
             return PortType(value)
         case _:
-            near = nearest(value, _TYPES) if isinstance(value, str) else None
-            meant = f' (did you mean "{near}"?)' if near else ""
-            table.wrong("type", value, ", ".join(f'"{kind}"' for kind in _TYPES) + meant)
+            table.wrong("type", value, ", ".join(f'"{kind}"' for kind in _TYPES) + perhaps_meant(value, _TYPES))
     return None
 
 

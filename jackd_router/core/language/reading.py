@@ -102,9 +102,7 @@ class Table:
                 return default
             if value in words:
                 return type(default)(value)
-        near = nearest(value, words) if isinstance(value, str) else None
-        meant = f' (did you mean "{near}"?)' if near else ""
-        self.wrong(key, value, ", ".join([*(f'"{word}"' for word in words), *also]) + meant)
+        self.wrong(key, value, ", ".join([*(f'"{word}"' for word in words), *also]) + perhaps_meant(value, words))
         return default
 
     def names(self, key: str) -> list[str]:
@@ -178,6 +176,12 @@ def limits(low: float, high: float, unit: str = "") -> str:
     """Give the words for a number within limits."""
     words = f"a number up to {high:g}" if low == float("-inf") else f"a number from {low:g} to {high:g}"
     return f"{words} {unit}".rstrip()
+
+
+def perhaps_meant(value: object, known: Iterable[str]) -> str:
+    """Give the words that ask whether one of the known ones was meant; "" where none is near."""
+    near = nearest(value, known) if isinstance(value, str) else None
+    return f' (did you mean "{near}"?)' if near else ""
 
 
 def found(value: object) -> str:
