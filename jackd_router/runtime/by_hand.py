@@ -46,7 +46,7 @@ class ByHand:
     def _check_would_stay(self, connection: Connection) -> None:
         """Raise Refused where the rules would cut the connection again at once."""
         now = self._reconciler.situation
-        step = now.step_if_connected(connection)
+        step = now.step_for(connection, connected=True)
         if step.deed is Deed.DISCONNECT:
             told = because(step, now.matcher.decide(connection), speakers(now.matcher, connection), now, {})
             raise Refused(f"{pair_text(connection)} would be cut again: {told}; the option hold overrides that")

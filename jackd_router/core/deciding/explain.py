@@ -135,7 +135,7 @@ def _explain(connection: Connection, now: Situation, facts: Facts, absent: str) 
     decision = now.matcher.decide(connection)
     step = now.step_for(connection)
     # Of what no rule speaks: why it would not stay, or did not, where an exclusive rule or the policy takes it.
-    told = now.step_if_connected(connection) if step.reason is Reason.UNMATCHED else step
+    told = now.step_for(connection, connected=True) if step.reason is Reason.UNMATCHED else step
     why = because(told, decision, speaking, now, facts.failures)
     steps = tuple(_rule_steps(speaking, decision))
     if absent:

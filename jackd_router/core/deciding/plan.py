@@ -159,12 +159,11 @@ class Situation:
     refused: Mapping[Connection, Feedback] = field(default_factory=dict)
 
     def refusals(self, wanted: Iterable[tuple[Connection, Rule]]) -> dict[Connection, Feedback]:
-        """Give which of some wanted pairs the feedback guard refuses to make."""
-        guard = Guard(self.graph, self.passages)
+        """Give which of some wanted pairs, all of which concern the feedback guard, it refuses to make."""
         unmade = [
             (connection, rule)
             for connection, rule in wanted
-            if connection not in self.graph.connections and connection not in self.held and guard.concerns(connection)
+            if connection not in self.graph.connections and connection not in self.held
         ]
         unmade.sort(key=lambda pair: (self.matcher.rank(pair[1]), deciding_order(pair[0])))
         while True:
@@ -179,15 +178,10 @@ class Situation:
     def _depends(self, connection: Connection, rule: Rule, refused: Collection[Connection]) -> bool:
         return rule.complete and any(other in refused or other in self.failed for other in self.matcher.together(connection))
 
-    def step_for(self, connection: Connection) -> Step:
-        """Give what to do about one pair."""
+    def step_for(self, connection: Connection, *, connected: bool | None = None) -> Step:
+        """Give what to do about one pair, or what would be if it were `connected`, or not."""
         decision = self.matcher.decide(connection)
-        return decide_step(connection, decision, self.circumstances(connection, decision))
-
-    def step_if_connected(self, connection: Connection) -> Step:
-        """Give what would be done about a pair that somebody connects by hand."""
-        decision = self.matcher.decide(connection)
-        return decide_step(connection, decision, self.circumstances(connection, decision, connected=True))
+        return decide_step(connection, decision, self.circumstances(connection, decision, connected=connected))
 
     def circumstances(self, connection: Connection, decision: Decision, *, connected: bool | None = None) -> Circumstances:
         """Give what is so about one pair, or would be if it were connected, or not."""
