@@ -30,8 +30,7 @@ def simulate(
     """
     client_name = client_name or config.client_name
     graph, dropped = with_its_buses(graph, config, client_name)
-    matcher = Matcher(config, client_name=client_name, graph=graph)
-    matcher.set_profile(profile)
+    matcher = Matcher(config, client_name=client_name, graph=graph, profile=profile)
     for port in graph.ports.values():
         matcher.add_port(port)
     now = situation(config, matcher, graph, client_name)

@@ -194,8 +194,7 @@ class Rules:
 
     def _empty_matcher(self, config: Config, basis: _Basis, graph: Graph | None = None) -> Matcher:
         client_name, profile, switched = basis
-        matcher = Matcher(config, client_name=client_name, graph=graph or self._graph)
-        matcher.set_profile(profile)
+        matcher = Matcher(config, client_name=client_name, graph=graph or self._graph, profile=profile)
         for name, enabled in switched.items():
             matcher.set_rule_enabled(name, enabled)
         return matcher

@@ -60,6 +60,10 @@ class Matcher:
         self._names = {client_name: config.client_name, config.client_name: client_name}
         self._ranks = {rule.name: rank for rank, rule in enumerate(self.rules)}
         self._enabled = [rule.enabled for rule in self.rules]
+        # Few of the rules, as a rule; which of them are active is asked for each pair.
+        self._denying = self._ranks_where(lambda rule: rule.action is not Action.CONNECT)
+        self._exclusive = self._ranks_where(lambda rule: rule.exclusive is not None)
+        self._looking = self._ranks_where(lambda rule: bool(rule.follows or rule.exclusive or rule.complete))
         self.choices = Choices()
         """What rules choose, as far as it is settled; read by explanations only."""
         self._active: list[bool] = [False] * len(self.rules)
@@ -135,17 +139,20 @@ class Matcher:
         if active is self._active[rank]:
             return
         self._active[rank] = active
-        self._deniers = self._find_deniers()
         if self.rules[rank].action is Action.CONNECT:
             self.cells.rule_changed(rank)
         else:
+            self._deniers = self._find_deniers()
             self.settle()
             pairs = {*self.choices, *self._graph.connections}
             self.choices.touch([connection for connection in pairs if self._covers(rank, connection)])
 
     def _find_deniers(self) -> frozenset[int]:
         """Give the active rules that forbid or leave alone."""
-        return frozenset(rank for rank, rule in enumerate(self.rules) if self._active[rank] and rule.action is not Action.CONNECT)
+        return frozenset(rank for rank in self._denying if self._active[rank])
+
+    def _ranks_where(self, is_so: Callable[[Rule], bool]) -> tuple[int, ...]:
+        return tuple(rank for rank, rule in enumerate(self.rules) if is_so(rule))
 
     @property
     def asks_for_metadata(self) -> bool:
@@ -198,15 +205,12 @@ class Matcher:
     @property
     def looks_at_connections(self) -> bool:
         """Whether what an active rule says depends on what is connected."""
-        return any(
-            active and (rule.follows or rule.exclusive or rule.complete)
-            for active, rule in zip(self._active, self.rules, strict=True)
-        )
+        return any(self._active[rank] for rank in self._looking)
 
     @property
     def has_exclusive(self) -> bool:
         """Whether an active rule has ports for its connections alone."""
-        return any(active and rule.exclusive for active, rule in zip(self._active, self.rules, strict=True))
+        return any(self._active[rank] for rank in self._exclusive)
 
     def is_in_profile(self, rule: Rule) -> bool:
         """Whether the rule counts in the active profile."""
