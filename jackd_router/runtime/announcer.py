@@ -52,7 +52,7 @@ class Announcer:
             "Connected" if request.connect else "Disconnected",
             *map(shown, connection),
             why,
-            extra=_fields(connection, Event.CONNECTED if request.connect else Event.DISCONNECTED, RULE=request.rule),
+            extra=fields_of(connection, Event.CONNECTED if request.connect else Event.DISCONNECTED, RULE=request.rule),
         )
         if request.rule:
             self._audience.acted((request.rule, "connect" if request.connect else "disconnect", *connection))
@@ -64,13 +64,13 @@ class Announcer:
             "connect" if request.connect else "disconnect",
             *map(shown, connection),
             code,
-            extra=_fields(connection, Event.CONNECT_FAILED, RULE=request.rule),
+            extra=fields_of(connection, Event.CONNECT_FAILED, RULE=request.rule),
         )
         self._audience.acted((request.rule, "failed", *connection))
 
     def held(self, connection: Connection, reason: str) -> None:
         """Tell of a pair that stays as somebody wanted it by hand."""
-        log.info("%s -> %s is held: %s", *map(shown, connection), reason, extra=_fields(connection, Event.HELD, REASON=reason))
+        log.info("%s -> %s is held: %s", *map(shown, connection), reason, extra=fields_of(connection, Event.HELD, REASON=reason))
 
     def contested(self, connection: Connection, rule: Rule | None, quarrel: Quarrel, wait_s: float) -> None:
         """Tell of a pair over which another program has its way: aloud once, for it goes on until one of the two gives in."""
@@ -80,7 +80,7 @@ class Announcer:
             f"rule {rule.name!r}" if rule else "the policy",
             *map(shown, connection),
             wait_s,
-            extra=_fields(connection, Event.CONTESTED, RULE=rule.name if rule else ""),
+            extra=fields_of(connection, Event.CONTESTED, RULE=rule.name if rule else ""),
         )
         self._audience.acted((rule.name if rule else "", "contested", *connection))
 
@@ -97,7 +97,7 @@ class Announcer:
                 f" (and {len(others)} more)" if others else "",
                 name,
                 reason,
-                extra=_fields(first, Event.REFUSED, RULE=name, REASON=reason),
+                extra=fields_of(first, Event.REFUSED, RULE=name, REASON=reason),
             )
             for connection in (first, *others):
                 self._audience.acted((name, "refused", *connection))
@@ -115,6 +115,7 @@ class Announcer:
         self._circles = now
 
 
-def _fields(connection: Connection, event: Event, **more: str) -> dict[str, str]:
+def fields_of(connection: Connection, event: Event, **more: str) -> dict[str, str]:
+    """Give the fields of a line of the log that is about a pair."""
     names = {"JACK_SOURCE": shown(connection.source), "JACK_DESTINATION": shown(connection.destination)}
     return {"MESSAGE_ID": event, **names, **more}

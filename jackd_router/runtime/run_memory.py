@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from jackd_router.core.graph import Connection, Graph
 from jackd_router.core.kept import Contested, ServerRun
 from jackd_router.core.names import shown
+from jackd_router.runtime.announcer import fields_of
 from jackd_router.runtime.ledger import Ledger, registrations
 from jackd_router.runtime.state_file import StateFile
 from jackd_router.service.journal import Event
@@ -65,12 +66,10 @@ class RunMemory:
     def _tell_lost(before: ServerRun) -> None:
         holds: Iterable[Collection[Connection]] = (before.held, before.kept)
         for pair in [pair for pairs in holds for pair in pairs]:
-            source, destination = map(shown, pair)
             log.warning(
                 "The hold on %s -> %s was lost with the server: the rules decide again",
-                source,
-                destination,
-                extra={"JACK_SOURCE": source, "JACK_DESTINATION": destination, "MESSAGE_ID": Event.HELD},
+                *map(shown, pair),
+                extra=fields_of(pair, Event.HELD),
             )
 
     def changed(self) -> None:
