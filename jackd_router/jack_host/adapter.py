@@ -8,6 +8,7 @@ read metadata: that is no request to the server.
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,9 +16,10 @@ from typing import Any, NamedTuple
 import jack
 
 from jackd_router.jack_host.kernel import Kernel
+from jackd_router.jack_host.library import Implementation, implementation
 
-_EXACT_NAME_S = 0.1
-"""How long the name of a client that died a moment ago may still be taken."""
+_EXACT_NAME_S = 1.2
+"""How long the name of a client that died a moment ago may still be taken, or that of a host of ours that is just leaving."""
 
 _NEAR = 16
 """How many ids ahead the next port of a listing is looked for before it is searched by name."""
@@ -31,11 +33,22 @@ MetadataRow = tuple[int, bytes, bytes | None, bytes | None]
 _METADATA_KEYS = (b"http://jackaudio.org/metadata/pretty-name", b"http://jackaudio.org/metadata/signal-type")
 _ANY_SUBJECT = (1 << 32) + 1  # the first port
 
+_SAMPLE_BYTES = 4
+_AUDIO, _MIDI = b"32 bit float mono audio", b"8 bit raw midi"
+
 _lib, _ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]  # not declared: they are private
 
 
 class JackError(Exception):
     """libjack said no; the text says what it said."""
+
+
+class OwnPort(NamedTuple):
+    """A port of our client, under its short name."""
+
+    short_name: bytes
+    is_input: bool
+    is_midi: bool = False
 
 
 class Opened(NamedTuple):
@@ -50,6 +63,11 @@ class Opened(NamedTuple):
 def library_version() -> str:
     """Give libjack's own version text: "1.9.21", or "3.0.0.0 (using PipeWire 0.3.65)". Needs no server."""
     return str(jack.version_string())
+
+
+def is_pipewire() -> bool:
+    """Tell whether this libjack is PipeWire's."""
+    return implementation(library_version()) is Implementation.PIPEWIRE
 
 
 def collect_messages() -> None:
@@ -72,6 +90,10 @@ def functions() -> dict[str, int]:
             "port_flags": "port_flags",
             "port_type": "port_type",
             "port_aliases": "port_get_aliases",
+            "midi_count": "midi_get_event_count",
+            "midi_get": "midi_event_get",
+            "midi_clear": "midi_clear_buffer",
+            "midi_reserve": "midi_event_reserve",
         }.items()
     }
 
@@ -81,19 +103,31 @@ class JackClient:
 
     def __init__(self, name: str, server: str | None, kernel: Kernel) -> None:
         """Open the client and set its callbacks; raise JackError where the server does not take us."""
-        self._client = _open(name, server)
+        # PipeWire's is the one that $PIPEWIRE_REMOTE names.
+        self._client = _open(name, None if is_pipewire() else server)
         self._ptr = self._client._ptr
         self._kernel = kernel
-        self._ports: dict[bytes, Any] = {}
+        self._ports: dict[OwnPort, Any] = {}
         kernel.set_client(int(_ffi.cast("uintptr_t", self._ptr)))
         for setter, callback in Kernel.CALLBACKS.items():
             self._set_callback(setter, Kernel.callback(callback))
+        if is_pipewire():
+            self._hear_of_shutdown()
 
     def _set_callback(self, setter: str, address: int) -> None:
         function = getattr(_lib, setter)
         callback = _ffi.cast(_ffi.typeof(function).args[1], address)
         if function(self._ptr, callback, _ffi.cast("void *", self._kernel.address)):
             raise JackError(f"libjack did not take our callback: {setter} failed")
+
+    def _hear_of_shutdown(self) -> None:
+        """Set the older of the two callbacks as well: PipeWire up to 0.3.65 never calls jack_on_info_shutdown's.
+
+        JACK-Client does not declare it; the loader gives the library that is loaded already.
+        """
+        setter = ctypes.CDLL("libjack.so.0").jack_on_shutdown
+        setter.restype, setter.argtypes = None, [ctypes.c_void_p] * 3
+        setter(int(_ffi.cast("uintptr_t", self._ptr)), Kernel.callback("kernel_on_shutdown"), self._kernel.address)
 
     def describe(self) -> Opened:
         """Give what the server gave us; needs no request."""
@@ -111,29 +145,40 @@ class JackClient:
         self._client.close()
 
     @property
-    def ports(self) -> frozenset[bytes]:
-        """The short names of our ports."""
+    def ports(self) -> frozenset[OwnPort]:
+        """Our ports."""
         return frozenset(self._ports)
 
-    def register(self, short_name: bytes, is_input: bool) -> None:
-        """Make an audio port of ours."""
-        flags = _lib.JackPortIsInput if is_input else _lib.JackPortIsOutput
+    def register(self, own: OwnPort) -> None:
+        """Make a port of ours."""
+        flags = _lib.JackPortIsInput if own.is_input else _lib.JackPortIsOutput
         _forget_messages()
-        port = _lib.jack_port_register(self._ptr, short_name, b"32 bit float mono audio", flags, 0)
+        port = _lib.jack_port_register(self._ptr, own.short_name, _MIDI if own.is_midi else _AUDIO, flags, 0)
         if not port:
             reason = _last_message("has it ports left (jackd -p)?")
-            raise JackError(f"the server refused our port {short_name.decode()}: {reason}")
-        self._ports[short_name] = port
+            raise JackError(f"the server refused our port {own.short_name.decode()}: {reason}")
+        self._touch(port)
+        self._ports[own] = port
 
-    def unregister(self, short_name: bytes) -> None:
+    def _touch(self, port: Any) -> None:
+        """Look at the buffer of a new port, so that the realtime thread need not wait for its pages.
+
+        libjack locks the server's memory, 100 MB, but the usual limit of a user who is in no group audio is 8.
+        """
+        frames = int(_lib.jack_get_buffer_size(self._ptr))
+        buffer = _lib.jack_port_get_buffer(port, frames)
+        if buffer:
+            _ffi.buffer(buffer, frames * _SAMPLE_BYTES)[:]
+
+    def unregister(self, own: OwnPort) -> None:
         """Take a port of ours away; the kernel must not use it any more."""
-        port = self._ports.pop(short_name, None)
+        port = self._ports.pop(own, None)
         if port:
             _lib.jack_port_unregister(self._ptr, port)
 
-    def address(self, short_name: bytes) -> int:
+    def address(self, own: OwnPort) -> int:
         """Give the jack_port_t * of a port of ours."""
-        return int(_ffi.cast("uintptr_t", self._ports[short_name]))
+        return int(_ffi.cast("uintptr_t", self._ports[own]))
 
     def connect(self, source: bytes, destination: bytes) -> int:
         """Give libjack's code: 0, EEXIST, or why not."""
@@ -174,7 +219,12 @@ class JackClient:
         return (number, _ffi.string(name), pretty_name, signal_type) if name else None
 
     def can_read_metadata(self) -> bool:
-        """Tell whether metadata can be read at all: jack_get_property says the same of none and of a broken database."""
+        """Tell whether metadata can be read at all: jack_get_property says the same of none and of a broken database.
+
+        PipeWire has no database that could be broken, and says the same of none at all.
+        """
+        if is_pipewire():
+            return True
         found = _ffi.new("jack_description_t *")
         count = int(_lib.jack_get_properties(_ANY_SUBJECT, found))
         if count > 0:

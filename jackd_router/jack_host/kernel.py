@@ -6,7 +6,7 @@ import ctypes as ct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jackd_router.jack_host.memory import Cell, Shared
+from jackd_router.jack_host.memory import Cell, Midi, Plan, Shared
 
 _POINTER, _U32, _INT = ct.c_void_p, ct.c_uint32, ct.c_int
 
@@ -14,23 +14,38 @@ _POINTER, _U32, _INT = ct.c_void_p, ct.c_uint32, ct.c_int
 class LibJack(ct.Structure):
     """The functions of libjack that the kernel calls (struct libjack), by their addresses."""
 
-    _fields_ = [(name, _POINTER) for name in ("get_buffer", "port_by_id", "port_name", "port_flags", "port_type", "port_aliases")]
+    _fields_ = [
+        (name, _POINTER)
+        for name in (
+            *("get_buffer", "port_by_id", "port_name", "port_flags", "port_type", "port_aliases"),
+            *("midi_count", "midi_get", "midi_clear", "midi_reserve"),
+        )
+    ]
+
+
+_PATH = str(Path(__file__).with_name("_kernel.so"))
+
+
+def keep_deleted() -> None:
+    """Let what libjack deletes stay for a while; before libjack is loaded. See deleted.c: it would crash otherwise."""
+    ct.CDLL(_PATH, ct.RTLD_GLOBAL)
 
 
 def _load() -> ct.CDLL:
-    library = ct.CDLL(str(Path(__file__).with_name("_kernel.so")))
+    library = ct.CDLL(_PATH)
     signatures = {
         "shared_size": (ct.c_size_t,),
         "shared_init": (None, _POINTER),
-        "publish_targets": (None, _POINTER, _POINTER, _U32),
+        "publish_targets": (None, _POINTER, _POINTER, _U32, _POINTER),
         "ring_head": (ct.c_uint64, _POINTER),
         "ring_release": (None, _POINTER, ct.c_uint64),
+        "cost_bucket": (_U32, ct.c_uint64),
         "kernel_last_message": (ct.c_char_p,),
         "kernel_on_error_message": (None, ct.c_char_p),
         "kernel_new": (_POINTER, _POINTER, _INT, _POINTER),
         "kernel_free": (None, _POINTER),
         "kernel_set_client": (None, _POINTER, _POINTER),
-        "kernel_set_plan": (_INT, _POINTER, _U32, _U32, _POINTER, _U32, _POINTER, _U32, _POINTER),
+        "kernel_set_plan": (_INT, _POINTER, _POINTER),
         "kernel_settled": (_INT, _POINTER),
         "kernel_on_process": (_INT, _U32, _POINTER),
     }
@@ -79,13 +94,24 @@ class Kernel:
         """Tell the notifications whose ports to look up (jack_client_t *)."""
         library.kernel_set_client(self.address, client)
 
-    def set_plan(self, serial: int, inputs: Sequence[int], outputs: Sequence[int], cells: Sequence[tuple[int, ...]]) -> None:
-        """Hand over the ports (jack_port_t *) and the cells (input, output, slot, fade_frames, start) of the mix."""
+    def set_plan(
+        self,
+        serial: int,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        cells: Sequence[tuple[int, ...]],
+        midi: Sequence[tuple[int, ...]] = (),
+    ) -> None:
+        """Hand over the audio ports (jack_port_t *), the cells of the mix, and the MIDI pairs, as in memory.Cell and .Midi."""
         in_ports = (ct.c_void_p * len(inputs))(*inputs)
         out_ports = (ct.c_void_p * len(outputs))(*outputs)
         rows = (Cell * len(cells))(*(Cell(*cell) for cell in sorted(cells, key=lambda cell: cell[1])))
-        if library.kernel_set_plan(self.address, serial, len(inputs), in_ports, len(outputs), out_ports, len(cells), rows):
-            raise MemoryError(f"a plan of {len(inputs)} inputs, {len(outputs)} outputs and {len(cells)} cells is too big")
+        pairs = (Midi * len(midi))(*(Midi(*pair) for pair in midi))
+        arrays = (ct.cast(array, ct.c_void_p) for array in (in_ports, out_ports, rows, pairs))
+        plan = Plan(serial, len(inputs), len(outputs), len(cells), len(midi), *arrays)
+        if library.kernel_set_plan(self.address, ct.byref(plan)):
+            ports = f"{len(inputs)} inputs, {len(outputs)} outputs, {len(midi)} MIDI pairs"
+            raise MemoryError(f"a plan of {ports} and {len(cells)} cells is too big")
 
     @staticmethod
     def take_message() -> str:

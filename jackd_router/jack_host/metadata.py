@@ -38,13 +38,19 @@ class Metadata:
         """Take the socket to the daemon, where packets of two threads do not mix, and the address of the shared memory."""
         self._control = control
         self._shared = Shared.from_address(shared)
-        self._asked: SimpleQueue[tuple[JackClient, tuple[int, ...]]] = SimpleQueue()
+        self._asked: SimpleQueue[tuple[JackClient, tuple[int, ...], float]] = SimpleQueue()
         self._reading = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._listening_since = 0.0
+
+    def listen(self) -> None:
+        """Take that from now on the client is told whenever somebody writes, and of every new port."""
+        self._listening_since = time.monotonic()
 
     def ask(self, client: JackClient, numbers: tuple[int, ...]) -> None:
         """Let the metadata of ports be told, by their ids."""
-        self._asked.put((client, numbers))
+        # Whose port is new may be about to write. What was there before we listened is not new.
+        self._asked.put((client, numbers, time.monotonic() if self._thread else self._listening_since))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="metadata", daemon=True)
             self._thread.start()
@@ -55,29 +61,26 @@ class Metadata:
 
     def _run(self) -> None:
         while True:
-            client, numbers = self._asked.get()
+            client, numbers, since = self._asked.get()
             try:
-                self._tell(client, numbers)
+                self._tell(client, numbers, since)
             except ConnectionError:
                 return  # the daemon is gone, and the request thread leaves the server
 
-    def _wait_for_calm(self, pause_s: float, end: float) -> None:
-        """Wait at least so long, and until nobody has written for a while, but not beyond the end."""
-        while pause_s > 0:
+    def _wait_for_calm(self, since: float, end: float) -> None:
+        """Wait until nobody has written for a while that begins at that time or later; not beyond the end."""
+        while True:
+            written = float(self._shared.last_property_usec) / 1e6
+            pause_s = min(max(written, since) + _CALM_S, end) - time.monotonic()
+            if pause_s <= 0:
+                return
             time.sleep(pause_s)
-            pause_s = self._restless_s(end)
 
-    def _restless_s(self, end: float) -> float:
-        """Give how long to wait if nobody writes from now on."""
-        written = float(self._shared.last_property_usec) / 1e6
-        return min(written + _CALM_S, end) - time.monotonic()
-
-    def _tell(self, client: JackClient, numbers: tuple[int, ...]) -> None:
+    def _tell(self, client: JackClient, numbers: tuple[int, ...], since: float) -> None:
         rows: list[Any] = []
         end = time.monotonic() + _MOST_S
-        self._wait_for_calm(_CALM_S, end)
         for number in numbers:
-            self._wait_for_calm(self._restless_s(end), end)
+            self._wait_for_calm(since, end)
             with self._reading:
                 row = client.read_metadata(number)
             if row:

@@ -1,12 +1,12 @@
 """The messages between daemon and JACK host: marshalled tuples over SOCK_SEQPACKET, one message a packet.
 
 Names are bytes here: what libjack gives need not be UTF-8. Request: (number, operation, *arguments). Answers to it:
-any number of parts (number, PORTS | CONNECTIONS, rows), then one (number, DONE, *results) or (number, FAILED, text).
+any number of parts (number, PORTS | CONNECTIONS | METADATA, rows), then one (number, DONE, *results) or (number, FAILED, text).
 Requests are executed one after the other, in the order in which they were sent. Without being asked the host says
 (0, LOADED, version of libjack) once, when it can take requests.
 
-Metadata alone is told beside the answers, with number 0: it lies in a database that can keep its reader waiting for ever,
-and no request is to wait behind that one.
+The answer to READ_METADATA alone is told beside the others, with number 0: JACK2's lies in a database that can keep its
+reader waiting for ever, and no request is to wait behind that one.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ PACKET_BYTES: Final = 1 << 16
 ROWS_PER_PART: Final = 200
 
 # Operations
-OPEN: Final = "open"  # (server or None, client name, ports, plan) -> (*Opened, why there are no ports or ""), graph in parts
+OPEN: Final = "open"  # (whose server, its name, client name, requests.Plan) -> (*Opened, why no ports or ""), graph in parts
+LOOK: Final = (
+    "look"  # (whose server, its name, client name, metadata, too?) -> (), in parts: as a client that takes part in nothing
+)
 CONNECT: Final = "connect"  # (source, destination) -> (code,): 0, EEXIST, or another number of libjack's
 DISCONNECT: Final = "disconnect"  # (source, destination) -> (code,)
-PLAN: Final = "plan"  # (((short name, is input), ...), (serial, input names, output names, cells)): what our ports are and run
+PLAN: Final = "plan"  # (requests.Plan) -> (): what our ports are, and what passes between them
 READ_GRAPH: Final = "read-graph"  # () -> the graph in parts
 READ_METADATA: Final = "read-metadata"  # (ids of ports) -> (), at once; later METADATA in parts and METADATA_READ, unnumbered
 LOAD: Final = "load"  # () -> (DSP load in percent,)
