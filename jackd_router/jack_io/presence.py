@@ -1,8 +1,11 @@
-"""Whether a JACK2 server runs, known without libjack and without polling it.
+"""Whether a server runs, known without libjack and without polling it.
 
-Its end: an idle connection to its socket (the canary) gets end-of-file 5-17 ms after its death; the server does not
-count it as a client. Its birth: every start makes the socket file anew, so that inotify tells; the server accepts a
-moment after that, so connect() is tried every 2 ms for 100 ms. A look once a second is the safety net.
+Its end: an idle connection to its socket (the canary) gets end-of-file 5-17 ms after its death (PipeWire: 1 ms); the
+server does not count it as a client. Its birth: every start makes the socket file anew, so that inotify tells; the server
+accepts a moment after that, so connect() is tried every 2 ms for 100 ms. A look once a second is the safety net.
+
+PipeWire's socket may be systemd's, who would start PipeWire for whoever connects. The server that runs holds a lock beside
+it: nobody connects before that, and the kernel's list of locks is read, for to try the lock would keep a server from it.
 """
 
 from __future__ import annotations
@@ -13,35 +16,69 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from inotify_simple import INotify, flags
+
+from jackd_router.jack_host.library import Implementation
 
 log = logging.getLogger(__name__)
 
 _TRY_S, _TRIES = 0.002, 50
 _LOOK_S = 1.0
 
-SOCKET_FOLDER = Path("/dev/shm")  # where JACK2 is built to put it
+JACK2_FOLDER = Path("/dev/shm")  # where JACK2 is built to put its sockets
 
 
-def jack2_socket(server_name: str) -> Path:
-    """Give the socket that a JACK2 server of this name of this user listens on."""
-    if os.environ.get("JACK_PROMISCUOUS_SERVER") is not None:
-        return SOCKET_FOLDER / f"jack_{server_name}_0"
-    return SOCKET_FOLDER / f"jack_{server_name}_{os.getuid()}_0"
+@dataclass(frozen=True, slots=True)
+class ServerSocket:
+    """Where a server listens. `lock`: the file that it holds a lock on while it runs, where others may listen for it."""
+
+    implementation: Implementation
+    name: str
+    path: Path
+    lock: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """What to call the server in a message."""
+        return "PipeWire" if self.implementation is Implementation.PIPEWIRE else f"JACK server {self.name!r}"
+
+
+def jack2_socket(server_name: str) -> ServerSocket:
+    """Give the socket of a JACK2 server of this name of this user."""
+    user = "" if os.environ.get("JACK_PROMISCUOUS_SERVER") is not None else f"{os.getuid()}_"
+    return ServerSocket(Implementation.JACK2, server_name, JACK2_FOLDER / f"jack_{server_name}_{user}0")
+
+
+def server_sockets(library: str, server_name: str) -> tuple[ServerSocket, ...]:
+    """Give where the servers may listen that the setting `library` ("auto", "jack2" or "pipewire") speaks of, the first first."""
+    sockets = {"jack2": jack2_socket(server_name), "pipewire": pipewire_socket()}
+    return (sockets[library],) if library in sockets else tuple(sockets.values())
+
+
+def pipewire_socket() -> ServerSocket:
+    """Give the socket that PipeWire's own clients would use."""
+    name = os.environ.get("PIPEWIRE_REMOTE") or os.environ.get("PIPEWIRE_CORE") or "pipewire-0"
+    folder = os.environ.get("PIPEWIRE_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    path = Path(folder, name)
+    return ServerSocket(Implementation.PIPEWIRE, name, path, path.with_name(f"{path.name}.lock"))
 
 
 class Presence:
     """Watches one socket; calls back in the event loop when a server begins or ceases to listen there."""
 
-    def __init__(self, path: Path, on_appeared: Callable[[], None], on_gone: Callable[[], None]) -> None:
+    def __init__(self, server: ServerSocket, on_appeared: Callable[[], None], on_gone: Callable[[], None]) -> None:
         """Take what to call; nothing happens before `start`."""
-        self._path = path
+        self.server = server
         self._on_appeared, self._on_gone = on_appeared, on_gone
         self._loop = asyncio.get_running_loop()
         self._canary: socket.socket | None = None
         self._inotify: INotify | None = None
+        self._watch: int | None = None
+        """Of the folder; below 0 where it cannot be watched."""
         self._timer: asyncio.TimerHandle | None = None
         self._tries = 0
         self.server_pid = 0
@@ -60,7 +97,10 @@ class Presence:
 
     def stop(self) -> None:
         """Watch no more; nothing is called afterwards."""
-        self._leave_folder()
+        if self._inotify is not None:
+            self._loop.remove_reader(self._inotify.fileno())
+            self._inotify.close()
+        self._inotify = self._watch = None
         self._drop_canary()
         self._schedule(None)
 
@@ -76,24 +116,34 @@ class Presence:
 
     def _watch_folder(self) -> None:
         """Watch the folder while there is no server: it is a busy one, other programs' shared memory is there, too."""
-        if self._inotify is not None:
+        if self._watch is not None or not self.server.path.parent.is_dir():
             return
+        # A lock file that the last server left behind is opened again, not made.
+        told = flags.CREATE | flags.MOVED_TO | (flags.OPEN if self.server.lock else 0)
         try:
-            self._inotify = INotify(nonblocking=True)
-            self._inotify.add_watch(self._path.parent, flags.CREATE | flags.MOVED_TO)
+            if self._inotify is None:
+                self._inotify = INotify(nonblocking=True)
+                self._loop.add_reader(self._inotify.fileno(), self._folder_changed)
+            self._watch = self._inotify.add_watch(self.server.path.parent, told)
         except OSError as error:  # the user's limit of watches; the look once a second is enough
-            log.warning("The folder %s cannot be watched: %s", self._path.parent, error)
-            return
-        self._loop.add_reader(self._inotify.fileno(), self._folder_changed)
+            self._watch = -1
+            log.warning("The folder %s cannot be watched: %s", self.server.path.parent, error)
 
     def _leave_folder(self) -> None:
-        if self._inotify is not None:
-            self._loop.remove_reader(self._inotify.fileno())
-            self._inotify.close()
-            self._inotify = None
+        """Watch it no longer. To close the descriptor instead took 6 ms, and 90 on a busy machine: just when a server came."""
+        if self._inotify is not None and self._watch is not None and self._watch >= 0:
+            with suppress(OSError):  # the folder has gone
+                self._inotify.rm_watch(self._watch)
+        self._watch = None
 
     def _folder_changed(self) -> None:
-        if self._inotify and any(event.name == self._path.name for event in self._inotify.read(timeout=0)):
+        if self._inotify is None:
+            return
+        events = self._inotify.read(timeout=0)
+        if any(event.mask & flags.IGNORED and event.wd == self._watch for event in events):
+            self._watch = None  # the folder has gone; the look once a second watches the next one
+        names = [path.name for path in (self.server.path, self.server.lock) if path]
+        if any(event.name in names for event in events):
             self._tries = _TRIES
             self._look()
 
@@ -101,21 +151,18 @@ class Presence:
         """Try to connect; while nobody accepts, soon again after the file appeared, else in a second."""
         if self._canary is not None:
             return
-        canary = socket.socket(socket.AF_UNIX)
-        canary.setblocking(False)
-        try:
-            canary.connect(str(self._path))
-        except OSError:
-            canary.close()
+        holder = lock_holder(self.server.lock) if self.server.lock else None
+        canary = _connected(self.server.path) if holder or not self.server.lock else None
+        if canary is None:
+            self._watch_folder()  # which may have been missing
             self._tries -= 1
             self._schedule(_TRY_S if self._tries > 0 else _LOOK_S)
             return
         self._schedule(None)
         self._leave_folder()
         self._canary = canary
-        credentials = canary.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        self.server_pid = struct.unpack("3i", credentials)[0]
-        self.server_run = _run_of(self.server_pid, self._path)
+        self.server_pid = holder or _listener(canary)
+        self.server_run = _run_of(self.server_pid, self.server.path)
         self._loop.add_reader(canary.fileno(), self._canary_spoke)
         self._on_appeared()
 
@@ -125,6 +172,10 @@ class Presence:
         self._timer = self._loop.call_later(delay_s, self._look) if delay_s is not None else None
 
     # ---- end
+
+    def look(self) -> None:
+        """Look now whether the server is still there, rather than when the event loop comes to it."""
+        self._canary_spoke()
 
     def _canary_spoke(self) -> None:
         """Note the end of the server; it never says anything else to somebody who asks nothing."""
@@ -148,6 +199,38 @@ class Presence:
             self._canary.close()
             self._canary = None
             self.server_run = ""
+
+
+def _connected(path: Path) -> socket.socket | None:
+    """Give a connection to whoever listens there; None where nobody does."""
+    canary = socket.socket(socket.AF_UNIX)
+    canary.setblocking(False)
+    try:
+        canary.connect(str(path))
+    except OSError:
+        canary.close()
+        return None
+    return canary
+
+
+def _listener(canary: socket.socket) -> int:
+    """Give the process that made the socket which we are connected to."""
+    credentials = canary.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid: int = struct.unpack("3i", credentials)[0]
+    return pid
+
+
+def lock_holder(path: Path) -> int | None:
+    """Give the process that has a lock on the file, as the kernel lists it (proc_locks(5)); None where nobody has."""
+    try:
+        file = path.stat()
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    # 1: FLOCK  ADVISORY  WRITE 3568 00:2f:32388 0 EOF; one who waits for it has "->" after the number.
+    holders = (fields[4] for fields in map(str.split, lines) if fields[5:6] == [place])
+    return next((int(pid) for pid in holders), None)
 
 
 def _run_of(pid: int, path: Path) -> str:

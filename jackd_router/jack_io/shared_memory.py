@@ -18,10 +18,27 @@ from jackd_router.jack_host.memory import Shared
 _RECORD = np.dtype(
     [("event", "u4"), ("a", "u4"), ("b", "u4"), ("on", "i4"), ("flags", "u8"), ("usec", "u8"), ("type", "S32"), ("name", "S640")]
 )
-_Peaks = npt.NDArray[np.float32]
-_Squares = npt.NDArray[np.float64]
 _LEVEL = np.dtype(memory.Level)
 _WINDOW = np.dtype(memory.Window)
+_BUS = np.dtype(memory.Bus)
+
+
+def bus_targets() -> npt.NDArray[np.void]:
+    """Give what is said of each bus slot (memory.Bus), nothing yet: no MIDI passes, and no fade was asked for."""
+    return np.zeros(memory.MAX_BUSES, _BUS)
+
+
+def _middle_ns(bucket: int) -> float:
+    """Give the middle of what `cost_bucket` of kernel.c counts there; at most 6.3 % from any cost in it."""
+    octave, part = divmod(bucket, 8)
+    if octave == 0:
+        return float(bucket)
+    width = 1 << (octave - 1)
+    return (8 + part) * width + (width - 1) / 2
+
+
+COST_NS = tuple(map(_middle_ns, range(memory.COST_BUCKETS)))
+"""What a cycle cost that is counted in each of the buckets."""
 
 
 class Event(NamedTuple):
@@ -43,7 +60,11 @@ class SharedMemory:
     def __init__(self) -> None:
         self.file = os.memfd_create("jackd-router", os.MFD_CLOEXEC)
         os.ftruncate(self.file, ct.sizeof(Shared))
-        self._map = mmap.mmap(self.file, ct.sizeof(Shared))
+        try:
+            self._map = mmap.mmap(self.file, ct.sizeof(Shared))
+        except OSError:  # it takes a descriptor of its own
+            self.close_file()
+            raise
         self._shared = Shared.from_buffer(self._map)
         self._ring = np.frombuffer(self._map, _RECORD, memory.RING_RECORDS, Shared.ring.offset)
         self._windows = np.frombuffer(self._map, _WINDOW, memory.METER_WINDOWS, Shared.window.offset)
@@ -78,14 +99,50 @@ class SharedMemory:
             self._shared.overflow = 0
         return lost
 
-    def publish_targets(self, targets: npt.NDArray[np.float32]) -> None:
-        """Set the linear gain of each slot (a contiguous array); all of them change in one and the same cycle."""
-        library.publish_targets(self._address, targets.ctypes.data, len(targets))
+    def publish_targets(self, gains: npt.NDArray[np.float32], buses: npt.NDArray[np.void]) -> None:
+        """Set the linear gain of each slot, and what is said of each bus; all of it changes in one and the same cycle.
+
+        Both arrays are contiguous; `buses` is one of `bus_targets`.
+        """
+        library.publish_targets(self._address, gains.ctypes.data, len(gains), buses.ctypes.data)
+
+    @property
+    def frames(self) -> int:
+        """How many frames our client has processed."""
+        return int(self._shared.frames)
+
+    @property
+    def midi_lost(self) -> int:
+        """How many MIDI events an output had no room for."""
+        return int(self._shared.midi_lost)
 
     @property
     def cycles(self) -> int:
         """How many process cycles our client has run."""
         return int(self._shared.cycles)
+
+    def read_costs(self) -> tuple[int, ...]:
+        """Give how many process cycles, without those of a freewheel, fell into each bucket of cost."""
+        return tuple(self._shared.cost)
+
+    @property
+    def most_cost_ns(self) -> int:
+        """The longest that our process callback took, since the start or `forget_most_cost`."""
+        return int(self._shared.max_ns)
+
+    def forget_most_cost(self) -> None:
+        """Look for the longest anew. A cycle that ends at this very moment may count, or not."""
+        self._shared.max_ns = 0
+
+    @property
+    def thread_id(self) -> int:
+        """The thread on which the process callback runs, 0 before its first cycle."""
+        return int(self._shared.thread)
+
+    @property
+    def locked(self) -> bool:
+        """Whether all memory that the process callback uses could be locked."""
+        return not self._shared.unlocked
 
     @property
     def buffer_size_frames(self) -> int:
@@ -116,21 +173,42 @@ class SharedMemory:
         """How many meter windows were completed."""
         return int(self._shared.windows)
 
-    @property
-    def window_frames(self) -> int:
-        """The length of the last meter window, at least 1."""
-        return max(int(self._windows["frames"][(self.windows - 1) % memory.METER_WINDOWS]), 1)
+    def first_of(self, frames: float, last: int) -> int:
+        """Give the number of the first of the fewest windows before `last` that have so many frames together."""
+        lengths = self._windows["frames"][self._left(0, last)]
+        return max(0, last - 1 - int(np.searchsorted(np.cumsum(lengths[::-1]), frames)))
 
     def read_levels(
         self, first: int, last: int, plan: int, ports: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Give peak and sum of squares per frame of the windows first <= number < last that ran under the plan.
 
-        Both arrays have one value per port, inputs first; zeros where no such window is left in the memory.
+        Both arrays have one value per port, inputs first; zeros where no such window is left in the memory. Of a port that
+        had a NaN, or what has no finite square, those windows are left out of the sum, as long as there are others.
         """
-        numbers = np.arange(max(first, last - memory.METER_WINDOWS + 1), last) % memory.METER_WINDOWS
-        numbers = numbers[self._windows["plan"][numbers] == plan]
+        numbers = self._numbers(first, last, plan)
         if not len(numbers):
             return np.zeros(ports, np.float32), np.zeros(ports, np.float64)
-        levels, frames = self._levels[numbers, :ports], self._windows["frames"][numbers].sum()
-        return levels["peak"].max(axis=0), levels["sumsq"].sum(axis=0, dtype=np.float64) / max(frames, 1)
+        levels, frames = self._levels[numbers, :ports], self._windows["frames"][numbers, np.newaxis]
+        squares = levels["sumsq"].astype(np.float64)
+        finite = np.isfinite(squares)
+        sums, lengths = np.where(finite, squares, 0).sum(axis=0), np.where(finite, frames, 0).sum(axis=0)
+        powers = np.where(lengths, sums / np.maximum(lengths, 1), np.fmax.reduce(squares))
+        return levels["peak"].max(axis=0), powers
+
+    def frames_of(self, first: int, last: int, plan: int) -> int:
+        """Give how many frames the windows have of which `read_levels` tells."""
+        return int(self._windows["frames"][self._numbers(first, last, plan)].sum())
+
+    def plans_measured(self, first: int, last: int) -> frozenset[int]:
+        """Give the serials of the plans under which these windows ran, of those that are left in the memory."""
+        return frozenset(self._windows["plan"][self._left(first, last)].tolist())
+
+    def _numbers(self, first: int, last: int, plan: int) -> npt.NDArray[np.intp]:
+        numbers = self._left(first, last)
+        ran: npt.NDArray[np.bool_] = self._windows["plan"][numbers] == plan
+        return numbers[ran]
+
+    def _left(self, first: int, last: int) -> npt.NDArray[np.intp]:
+        # But for the oldest one, which the kernel may be writing.
+        return np.arange(max(first, last - memory.METER_WINDOWS + 1), last, dtype=np.intp) % memory.METER_WINDOWS
