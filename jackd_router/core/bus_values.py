@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
-from jackd_router.core.config import BusConfig, Profile, ProfileBus
+from jackd_router.core.config import ALL_MIDI_CHANNELS, BusConfig, BusType, Profile, ProfileBus
 from jackd_router.core.errors import UserError
-from jackd_router.core.mix import GAIN_MAX_DB, SILENCE_DB, identity
+from jackd_router.core.mix import GAIN_MAX_DB, SILENCE_DB, channel_gains_of, matrix_of
 
 _MATRIX_LIMIT = 10.0
 
@@ -17,12 +17,16 @@ Matrix = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class BusValues:
-    """Everything that can be set: gains in dB, one of `channel_gains_db` per input; a row of the matrix per output."""
+    """Everything that can be set: gains in dB, one of `channel_gains_db` per input; a row of the matrix per output.
+
+    Of a bus of MIDI only mute and the channels can be; it has neither channel gains nor a matrix.
+    """
 
     gain_db: float
     mute: bool
     channel_gains_db: tuple[float, ...]
     matrix: Matrix
+    midi_channels: tuple[int, ...] = ALL_MIDI_CHANNELS
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -43,13 +47,14 @@ def values_of(bus: BusConfig, profile: Profile) -> BusValues:
     own = BusValues(
         gain_db=bus.gain_db,
         mute=bus.mute,
-        channel_gains_db=bus.channel_gains_db or (0.0,) * len(bus.inputs),
-        matrix=bus.matrix or identity(len(bus.outputs), len(bus.inputs)),
+        channel_gains_db=channel_gains_of(bus),
+        matrix=matrix_of(bus),
+        midi_channels=bus.midi_channels,
     )
     named = profile.buses.get(bus.name, ProfileBus())
     return replace(
         own,
-        gain_db=own.gain_db if named.gain_db is None else named.gain_db,
+        gain_db=own.gain_db if named.gain_db is None or bus.type is BusType.MIDI else named.gain_db,
         mute=own.mute if named.mute is None else named.mute,
     )
 
@@ -83,6 +88,7 @@ def checked_values(bus: str, values: BusValues) -> BusValues:
         mute=values.mute,
         channel_gains_db=checked_channel_gains(bus, values.channel_gains_db),
         matrix=checked_matrix(bus, values.matrix),
+        midi_channels=checked_midi_channels(bus, values.midi_channels),
     )
 
 
@@ -101,6 +107,16 @@ def checked_channel_gains(bus: str, gains_db: Sequence[float]) -> tuple[float, .
 def checked_matrix(bus: str, matrix: Sequence[Sequence[float]]) -> Matrix:
     """Give a matrix whose factors can be. Raise UserError."""
     return tuple(tuple(_checked_row(bus, output, row)) for output, row in enumerate(matrix, 1))
+
+
+def checked_midi_channels(bus: str, channels: Iterable[int]) -> tuple[int, ...]:
+    """Give MIDI channels that can be, in order. Raise UserError."""
+    found = tuple(sorted(set(channels)))
+    if not found:
+        raise UserError(f"no MIDI channel of bus {bus!r} would pass: mute it instead")
+    if wrong := set(found) - set(ALL_MIDI_CHANNELS):
+        raise UserError(f"there is no MIDI channel {min(wrong)} for bus {bus!r}: from 1 to 16")
+    return found
 
 
 def _checked_row(bus: str, output: int, row: Sequence[float]) -> Iterator[float]:

@@ -6,12 +6,15 @@ The meaning of each key is documented in jackd-router.toml(5); the names here ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 from jackd_router.core.errors import Problem
-from jackd_router.core.selecting.selectors import Selector, Selectors
+from jackd_router.core.graph import PortType
+from jackd_router.core.selecting.patterns import Pattern
+from jackd_router.core.selecting.selectors import BusPorts, BusSelector, Selector, Selectors
 
 Path = tuple[str | int, ...]
 """Where a value stands in a TOML document: keys, and positions in arrays (from 0)."""
@@ -90,6 +93,9 @@ class Feedback(StrEnum):
     ALLOW = "allow"
 
 
+ALL_MIDI_CHANNELS = tuple(range(1, 17))
+
+
 class BusType(StrEnum):
     """What a bus carries."""
 
@@ -135,13 +141,45 @@ class Rule:
 
     def says_the_same(self, other: Rule) -> bool:
         """Tell whether two rules say the same, wherever they stand in the file."""
-        return self == other or replace(self, origin=other.origin) == other
+        return _what_it_says(self) == _what_it_says(other)
+
+    def means_the_same(self, other: Rule) -> bool:
+        """Tell whether two rules say the same of the same ports of our buses."""
+        return self.says_the_same(other) and _meanings(self.selectors) == _meanings(other.selectors)
+
+    def among(self, buses: tuple[BusPorts, ...]) -> Rule:
+        """Give the rule whose selectors find our buses among these."""
+        when = When(*(_each_among(entries, buses) for entries in (self.when.present, self.when.absent)))
+        return replace(
+            self,
+            sources=_among(self.sources, buses),
+            destinations=_among(self.destinations, buses),
+            fallback=_each_among(self.fallback, buses),
+            from_fallback=_each_among(self.from_fallback, buses),
+            via=_each_among(self.via, buses),
+            when=when,
+        )
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
         """Every selector that stands anywhere in the rule."""
         groups = (*self.fallback, *self.from_fallback, *self.via, *self.when.present, *self.when.absent)
         return (*self.sources, *self.destinations, *(selector for group in groups for selector in group))
+
+
+_what_it_says = attrgetter(*(field.name for field in fields(Rule) if field.name != "origin"))
+
+
+def _meanings(selectors: Selectors) -> list[object]:
+    return [selector.meaning for selector in selectors if isinstance(selector, BusSelector)]
+
+
+def _among(selectors: Selectors, buses: tuple[BusPorts, ...]) -> Selectors:
+    return tuple(selector.among(buses) if isinstance(selector, BusSelector) else selector for selector in selectors)
+
+
+def _each_among(entries: tuple[Selectors, ...], buses: tuple[BusPorts, ...]) -> tuple[Selectors, ...]:
+    return tuple(_among(entry, buses) for entry in entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +206,10 @@ DEFAULT_PROFILE = Profile("default")
 
 @dataclass(frozen=True, slots=True)
 class BusConfig:
-    """One passthrough bus: gains in dB, one of `channel_gains` per input."""
+    """One passthrough bus: gains in dB, one of `channel_gains` per input. One of MIDI has neither gains nor a matrix.
+
+    One that was made at run time has no `origin`.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -180,6 +221,13 @@ class BusConfig:
     mute: bool = False
     matrix: tuple[tuple[float, ...], ...] | None = None
     fade_ms: float = 20.0
+    midi_channels: tuple[int, ...] = ALL_MIDI_CHANNELS
+    """From 1 to 16, in order."""
+
+    @property
+    def ports(self) -> BusPorts:
+        """What selectors need of it."""
+        return BusPorts(self.name, self.inputs, self.outputs, PortType(self.type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +236,8 @@ class Config:
 
     server_name: str | None = None
     library: str = "auto"
+    system: Pattern | None = None
+    """The client whose ports are those of `system` on PipeWire."""
     client_name: str = "router"
     watch: bool = True
     unmatched: Unmatched = Unmatched.KEEP
@@ -198,6 +248,11 @@ class Config:
     profiles: tuple[Profile, ...] = (DEFAULT_PROFILE,)
     """`default` first, then in the order of the files."""
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
+
+    @property
+    def server(self) -> tuple[str, str | None, str]:
+        """What decides of which server we are a client, and as who."""
+        return self.library, self.server_name, self.client_name
 
     def profile(self, name: str) -> Profile:
         """Give the profile of this name; `default` where there is none."""

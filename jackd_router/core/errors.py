@@ -30,12 +30,28 @@ class NoSuchProfile(UserError):
     """A profile that the configuration in force does not have."""
 
 
+class NoSuchSnapshot(UserError):
+    """A snapshot that nobody has saved."""
+
+
 class NoSuchBus(UserError):
     """A bus that does not exist."""
 
 
+class AlreadyExists(UserError):
+    """A name that something else has."""
+
+
+class ReadOnlyConfig(UserError):
+    """Something that the configuration defines: only who edits the file changes it."""
+
+
 class NoSuchInhibitor(UserError):
     """A cookie that stands for no inhibitor."""
+
+
+class NothingToUndo(RouterError):
+    """Nothing was changed by hand that could be taken back."""
 
 
 class LimitExceeded(RouterError):
@@ -50,8 +66,12 @@ class ServerLost(RouterError):
     """There is no JACK server to ask, or it went away before it answered."""
 
 
+class Cancelled(RouterError):
+    """Something that was begun did not come to its end, because something else was asked for."""
+
+
 class Refused(RouterError):
-    """The JACK server, or a rule, said no."""
+    """The JACK server, a rule, or the operating system said no."""
 
 
 class Severity(StrEnum):
@@ -82,3 +102,8 @@ class ConfigInvalid(UserError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+    @property
+    def first(self) -> Problem:
+        """What to name where there is room for one: the first error, whatever warnings come before it."""
+        return next((each for each in self.problems if each.severity is Severity.ERROR), self.problems[0])

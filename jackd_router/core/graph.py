@@ -46,7 +46,8 @@ class Connection(NamedTuple):
 class Port:
     """A port of the graph. `registration` tells two ports apart that had the same name one after the other.
 
-    A pretty name, and the type CV, is metadata: no port has either while nobody wants metadata.
+    A pretty name, and the type CV, is metadata: no port has either while nobody wants metadata. `system_name`: what JACK2
+    would call the port of a device, `system:capture_1`, where the server has other names (see core/system_names.py).
     """
 
     name: PortName
@@ -55,6 +56,12 @@ class Port:
     aliases: tuple[str, ...] = ()
     registration: int = 0
     pretty_name: str | None = None
+    system_name: str | None = None
+
+    @property
+    def other_names(self) -> tuple[str, ...]:
+        """What else the port is called, in the order in which selectors look: the aliases, then the name of JACK2."""
+        return self.aliases if self.system_name is None else (*self.aliases, self.system_name)
 
     @property
     def client(self) -> str:
@@ -78,6 +85,11 @@ class Port:
         return int(self.flags) & 4 != 0
 
     @property
+    def is_monitor(self) -> bool:
+        """Whether it is an output of a device that gives what is played on it: `monitor_1` in JACK2, `monitor_FL` in PipeWire."""
+        return self.is_source and self.short_name.casefold().startswith("monitor")
+
+    @property
     def is_terminal(self) -> bool:
         """Whether what goes in here goes nowhere else in the graph, or what comes out comes from nowhere else."""
         return PortFlags.TERMINAL in self.flags
@@ -92,6 +104,7 @@ class Graph:
         self.ports: dict[PortName, Port] = {}
         self.connections: set[Connection] = set()
         self._by_port: dict[PortName, set[Connection]] = {}
+        """The connections of each port that has any: most have none, and a copy is to cost no more than what is connected."""
 
     def copy(self) -> Graph:
         """Give a graph of its own with the same ports and connections."""
@@ -104,27 +117,24 @@ class Graph:
     def add_port(self, port: Port) -> None:
         """Add the port, or replace what was known under its name; its connections stay."""
         self.ports[port.name] = port
-        self._by_port.setdefault(port.name, set())
 
     def remove_port(self, name: PortName) -> tuple[Connection, ...]:
         """Remove the port with its connections and give those that there were."""
         if self.ports.pop(name, None) is None:
             return ()
-        dropped = tuple(self._by_port.pop(name))
+        dropped = tuple(self._by_port.get(name, ()))
         for connection in dropped:
-            self.connections.discard(connection)
-            for end in connection:
-                if end != name:
-                    self._by_port[end].discard(connection)
+            self.disconnect(connection)
         return dropped
 
     def connect(self, connection: Connection) -> bool:
         """Add the connection; False where it was there already, or one of its ports is not."""
-        if connection in self.connections or not all(end in self.ports for end in connection):
+        source, destination = connection
+        if connection in self.connections or source not in self.ports or destination not in self.ports:
             return False
         self.connections.add(connection)
         for end in connection:
-            self._by_port[end].add(connection)
+            self._by_port.setdefault(end, set()).add(connection)
         return True
 
     def disconnect(self, connection: Connection) -> bool:
@@ -132,8 +142,10 @@ class Graph:
         if connection not in self.connections:
             return False
         self.connections.discard(connection)
-        for end in connection:
+        for end in dict.fromkeys(connection):
             self._by_port[end].discard(connection)
+            if not self._by_port[end]:
+                del self._by_port[end]
         return True
 
     def connections_of(self, name: PortName) -> frozenset[Connection]:

@@ -12,9 +12,11 @@ from itertools import islice
 from typing import TypeVar
 
 from jackd_router.core.bus_values import BusValues, KeptValues, checked_values
-from jackd_router.core.config import DEFAULT_PROFILE
+from jackd_router.core.config import ALL_MIDI_CHANNELS, DEFAULT_PROFILE, BusConfig
 from jackd_router.core.errors import UserError
 from jackd_router.core.graph import Connection
+from jackd_router.core.language.made_buses import read_made_bus
+from jackd_router.core.language.parse_buses import bus_table
 from jackd_router.core.names import parse_shown, shown
 
 Kind = TypeVar("Kind")
@@ -46,6 +48,35 @@ class ServerRun:
     kept: Collection[Connection] = ()
     """Made by hand, to stay."""
     contested: Mapping[Connection, Contested] = field(default_factory=dict)
+    disowned: Collection[Connection] = ()
+    """Of what `since` gives: pairs that were owned before."""
+
+    def copy(self) -> ServerRun:
+        """Give a copy that stays as things are now."""
+        return replace(
+            self,
+            owned=dict(self.owned),
+            held=tuple(self.held),
+            kept=tuple(self.kept),
+            contested=dict(self.contested),
+        )
+
+    def since(self, earlier: Collection[ServerRun | None]) -> ServerRun:
+        """Give this without what is bulky and in each of the earlier ones the same; `after` any of them it is whole again."""
+        before = [run.owned if run and run.server_run == self.server_run else {} for run in earlier]
+        return replace(
+            self,
+            owned={pair: rule for pair, rule in self.owned.items() if any(pairs.get(pair) != rule for pairs in before)},
+            disowned={pair for pairs in before for pair in pairs if pair not in self.owned},
+            contested={},
+        )
+
+    def after(self, earlier: ServerRun | None) -> ServerRun:
+        """Give this whole, where it was told `since` another one."""
+        if earlier is None or earlier.server_run != self.server_run:
+            return replace(self, disowned=())
+        owned = {pair: rule for pair, rule in earlier.owned.items() if pair not in self.disowned}
+        return replace(self, owned={**owned, **self.owned}, disowned=(), contested=earlier.contested)
 
 
 @dataclass(slots=True)
@@ -56,18 +87,23 @@ class Kept:
     rules: dict[str, dict[str, bool]] = field(default_factory=dict)
     """Rule -> {"enabled": as set, "configured": as the file had it}."""
     buses: dict[str, KeptValues] = field(default_factory=dict)
+    made: dict[str, BusConfig] = field(default_factory=dict)
+    """Buses that were made at run time, by their names and in this order; what was set on them since is in `buses`."""
     run: ServerRun | None = None
+    serial: int = 0
+    """Grows with every change, over all runs of the daemon."""
 
     def copy(self) -> Kept:
         """Give a copy that stays as things are now."""
-        run = self.run and replace(
-            self.run,
-            owned=dict(self.run.owned),
-            held=tuple(self.run.held),
-            kept=tuple(self.run.kept),
-            contested=dict(self.run.contested),
-        )
-        return Kept(self.profile, {name: dict(entry) for name, entry in self.rules.items()}, dict(self.buses), run)
+        rules = {name: dict(entry) for name, entry in self.rules.items()}
+        return Kept(self.profile, rules, dict(self.buses), dict(self.made), self.run and self.run.copy(), self.serial)
+
+
+def newest(whole: Kept, recent: Kept) -> Kept:
+    """Give what is kept now, of what was whole and what came since; the latter counts where it is the younger one."""
+    if recent.serial <= whole.serial:
+        return whole
+    return replace(recent, run=recent.run and recent.run.after(whole.run))
 
 
 # ---- as JSON
@@ -97,12 +133,16 @@ def _pieces(value: object) -> Iterator[str]:
 
 def _document(kept: Kept) -> Iterator[tuple[str, object]]:
     yield "layout", _LAYOUT
+    yield "serial", kept.serial
     yield "profile", kept.profile
     yield "rules", kept.rules
     yield "buses", {name: {"set": _values(of.live), "configured": _values(of.configured)} for name, of in kept.buses.items()}
+    yield "made", [bus_table(bus) for bus in kept.made.values()]
     if kept.run is not None:
         yield "server_run", kept.run.server_run
         yield "owned", ([*_pair(pair), rule] for pair, rule in kept.run.owned.items())
+        if kept.run.disowned:
+            yield "disowned", map(_pair, kept.run.disowned)
         yield "held", map(_pair, kept.run.held)
         yield "kept", map(_pair, kept.run.kept)
         yield "contested", ([*_pair(pair), of.truces, of.until_usec] for pair, of in kept.run.contested.items())
@@ -118,6 +158,7 @@ def _values(values: BusValues) -> dict[str, object]:
         "mute": values.mute,
         "channel_gains": values.channel_gains_db,
         "matrix": values.matrix,
+        "midi_channels": values.midi_channels,
     }
 
 
@@ -137,7 +178,11 @@ def parse_kept(text: str) -> tuple[Kept, tuple[str, ...]]:
     kept = Kept(rules={name: _parse_switch(entry) for name, entry in file.table("rules").tables()}, buses=buses)
     if layout == _LAYOUT:
         kept.profile = file.text("profile")
+        kept.made, more = _parse_made(file)
+        remarks += more
         kept.run = _parse_run(file) if "server_run" in file.values else None
+        # A file of this layout may lack it: it was written before there was a second file.
+        kept.serial = file.integer("serial") if "serial" in file.values else 0
     return kept, remarks
 
 
@@ -159,12 +204,33 @@ def _parse_buses(table: _File) -> tuple[dict[str, KeptValues], tuple[str, ...]]:
     return found, tuple(remarks)
 
 
+def _parse_made(file: _File) -> tuple[dict[str, BusConfig], tuple[str, ...]]:
+    """Give the buses that were made at run time, and what of them is of no use.
+
+    A file of this layout may lack them: it was written before there were any.
+    """
+    found: dict[str, BusConfig] = {}
+    remarks = []
+    for entry in file.array("made") if "made" in file.values else ():
+        try:
+            bus = read_made_bus(_typed(entry, dict, "an entry of made"))
+        except UserError as error:
+            remarks.append(f"a bus that was made at run time is of no use: {error}")
+        else:
+            found[bus.name] = bus
+    return found, tuple(remarks)
+
+
 def _parse_values(bus: str, table: _File) -> BusValues:
     values = BusValues(
         gain_db=table.number("gain"),
         mute=table.flag("mute"),
         channel_gains_db=tuple(_number(gain, "channel_gains") for gain in table.array("channel_gains")),
         matrix=tuple(tuple(_number(factor, "matrix") for factor in row) for row in table.rows("matrix")),
+        # Earlier versions knew no MIDI, and wrote none.
+        midi_channels=tuple(_integer(channel, "midi_channels") for channel in table.array("midi_channels"))
+        if "midi_channels" in table.values
+        else ALL_MIDI_CHANNELS,
     )
     return checked_values(bus, values)
 
@@ -173,6 +239,7 @@ def _parse_run(file: _File) -> ServerRun:
     return ServerRun(
         server_run=file.text("server_run"),
         owned={_parse_pair(ends): _text(rule, "owned") for *ends, rule in file.rows_of("owned", 3)},
+        disowned={_parse_pair(ends) for ends in file.rows_of("disowned", 2)} if "disowned" in file.values else (),
         held=tuple(_parse_pair(ends) for ends in file.rows_of("held", 2)),
         kept=tuple(_parse_pair(ends) for ends in file.rows_of("kept", 2)),
         contested={

@@ -25,6 +25,7 @@ class Happening(StrEnum):
 
     SERVER_APPEARED = "server-appeared"
     SERVER_GONE = "server-gone"
+    SERVER_REPLACED = "server-replaced"  # it still runs, and another one is to be followed: as if it had gone
     CLIENT_OPENED = "client-opened"
     OPEN_FAILED = "open-failed"
     CLIENT_SHUT_DOWN = "client-shut-down"  # the server threw us out, or told that it ends
@@ -61,6 +62,7 @@ _TABLE: dict[tuple[State, Happening], tuple[State, Deed]] = {
     (_S.OPENING, _H.HOST_SILENT): (_S.PAUSED, _D.KILL_AND_PAUSE),
     (_S.OPENING, _H.ANSWER_OVERDUE): (_S.OPENING_LATE, _D.NOTHING),
     (_S.OPENING, _H.SERVER_GONE): (_S.WAITING, _D.CLOSE_DEAD),
+    (_S.OPENING, _H.SERVER_REPLACED): (_S.WAITING, _D.CLOSE_LIVE),
     (_S.OPENING, _H.STOP_ASKED): (_S.STOPPED, _D.CLOSE_LIVE),
     #
     (_S.OPENING_LATE, _H.CLIENT_OPENED): (_S.CONNECTED, _D.NOTHING),
@@ -70,6 +72,7 @@ _TABLE: dict[tuple[State, Happening], tuple[State, Deed]] = {
     (_S.OPENING_LATE, _H.HOST_SILENT): (_S.PAUSED, _D.KILL_AND_PAUSE),
     (_S.OPENING_LATE, _H.PATIENCE_ENDED): (_S.PAUSED, _D.KILL_AND_PAUSE),
     (_S.OPENING_LATE, _H.SERVER_GONE): (_S.WAITING, _D.CLOSE_DEAD),
+    (_S.OPENING_LATE, _H.SERVER_REPLACED): (_S.WAITING, _D.CLOSE_LIVE),
     (_S.OPENING_LATE, _H.STOP_ASKED): (_S.STOPPED, _D.CLOSE_LIVE),
     #
     (_S.CONNECTED, _H.CLIENT_SHUT_DOWN): (_S.PAUSED, _D.CLOSE_AND_PAUSE),
@@ -77,6 +80,7 @@ _TABLE: dict[tuple[State, Happening], tuple[State, Deed]] = {
     (_S.CONNECTED, _H.HOST_SILENT): (_S.PAUSED, _D.KILL_AND_PAUSE),
     (_S.CONNECTED, _H.ANSWER_OVERDUE): (_S.UNRESPONSIVE, _D.NOTHING),
     (_S.CONNECTED, _H.SERVER_GONE): (_S.WAITING, _D.CLOSE_DEAD),
+    (_S.CONNECTED, _H.SERVER_REPLACED): (_S.WAITING, _D.CLOSE_LIVE),
     (_S.CONNECTED, _H.STOP_ASKED): (_S.STOPPED, _D.CLOSE_LIVE),
     #
     (_S.UNRESPONSIVE, _H.SERVER_ANSWERED): (_S.CONNECTED, _D.NOTHING),
@@ -85,10 +89,12 @@ _TABLE: dict[tuple[State, Happening], tuple[State, Deed]] = {
     (_S.UNRESPONSIVE, _H.HOST_SILENT): (_S.PAUSED, _D.KILL_AND_PAUSE),
     (_S.UNRESPONSIVE, _H.PATIENCE_ENDED): (_S.PAUSED, _D.KILL_AND_PAUSE),
     (_S.UNRESPONSIVE, _H.SERVER_GONE): (_S.WAITING, _D.CLOSE_DEAD),
+    (_S.UNRESPONSIVE, _H.SERVER_REPLACED): (_S.WAITING, _D.CLOSE_LIVE),
     (_S.UNRESPONSIVE, _H.STOP_ASKED): (_S.STOPPED, _D.CLOSE_LIVE),
     #
     (_S.PAUSED, _H.RETRY_DUE): (_S.OPENING, _D.OPEN),
     (_S.PAUSED, _H.SERVER_GONE): (_S.WAITING, _D.NOTHING),
+    (_S.PAUSED, _H.SERVER_REPLACED): (_S.WAITING, _D.NOTHING),
     (_S.PAUSED, _H.STOP_ASKED): (_S.STOPPED, _D.NOTHING),
 }
 

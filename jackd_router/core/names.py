@@ -11,7 +11,7 @@ from functools import lru_cache
 from jackd_router.core.errors import UserError
 from jackd_router.core.graph import PortName
 
-NaturalKey = tuple[str, str]
+NaturalKey = tuple[str, ...]
 """What names are sorted by."""
 
 _DIGITS = re.compile("[0-9]+")

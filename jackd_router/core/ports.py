@@ -26,7 +26,12 @@ def find_port(graph: Graph, name: PortName) -> Port:
     """Give the port of that name; raise NoSuchPort, which names the nearest one that there is."""
     port = graph.ports.get(name)
     if port is None:
-        near = difflib.get_close_matches(name, graph.ports, n=1)
+        near = [owner] if (owner := also_called(graph, name)) else difflib.get_close_matches(name, graph.ports, n=1)
         hint = f"; did you mean {shown(near[0])}?" if near else ""
         raise NoSuchPort(f"there is no port {shown(name)}{hint}")
     return port
+
+
+def also_called(graph: Graph, name: str) -> PortName | None:
+    """Give the port that has this for another name: an alias, or what JACK2 would call it."""
+    return next((port.name for port in graph.ports.values() if name in port.other_names), None)

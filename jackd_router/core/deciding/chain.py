@@ -13,6 +13,8 @@ from jackd_router.core.config import Rule
 from jackd_router.core.deciding.membership import FROM, TO, Part, Place, Role
 from jackd_router.core.graph import PortName
 
+_DESTINATION = Role.DESTINATION
+
 
 class Hop(NamedTuple):
     """Ports of one place are paired with ports of another; `is_bypassed`: only to decide against these pairs."""
@@ -30,14 +32,14 @@ class Chain(NamedTuple):
 
     def clients(self, part: Part, place: Place) -> Iterable[str]:
         """Give the clients that take part in a place."""
-        if place.role > Role.DESTINATION:
+        if place.role > _DESTINATION:
             return part.clients(place)
         return (client for client in part.clients(place) if client not in self.outside)
 
     def ports(self, part: Part, place: Place, client: str) -> Sequence[PortName]:
         """Give the ports of a client that take part in a place, in natural order."""
         ports = part.ports(place, client)
-        if place.role > Role.DESTINATION or not self.outside:
+        if place.role > _DESTINATION or not self.outside:
             return ports
         return () if client in self.outside else [port for port in ports if port not in self.outside]
 

@@ -56,16 +56,19 @@ class Choices:
 
     def choose(self, connection: Connection, rank: int, choice: Choice) -> None:
         """Let a rule choose the pair, as this now."""
-        before = self._by_pair.setdefault(connection, {})
-        if before.get(rank) == choice:
+        choices = self._by_pair.get(connection)
+        if choices is None:
+            choices = self._by_pair[connection] = {}
+            for end in connection:
+                self._by_port.setdefault(end, set()).add(connection)
+        before = choices.get(rank)
+        if before == choice:
             return
-        if rank in before:
-            self._forget_group(connection, before[rank])
-        before[rank] = choice
+        if before is not None:
+            self._forget_group(connection, before)
+        choices[rank] = choice
         if choice.group is not None:
             self._by_group.setdefault(choice.group, set()).add(connection)
-        for end in connection:
-            self._by_port.setdefault(end, set()).add(connection)
         self._changed.add(connection)
 
     def drop(self, connection: Connection, rank: int) -> None:

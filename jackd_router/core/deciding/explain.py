@@ -14,7 +14,7 @@ from jackd_router.core.deciding.words import because, not_chosen, pair_text, say
 from jackd_router.core.errors import IncompatiblePorts
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.names import shown
-from jackd_router.core.ports import check_connectable
+from jackd_router.core.ports import also_called, check_connectable
 
 
 class State(StrEnum):
@@ -122,6 +122,8 @@ def _imagined(connection: Connection, graph: Graph) -> list[Port]:
 
 
 def _near(graph: Graph, name: PortName) -> str:
+    if owner := also_called(graph, name):
+        return f" ({shown(owner)} is also called so)"
     near = difflib.get_close_matches(name, graph.ports, n=1, cutoff=0.75)
     return f" (did you mean {shown(near[0])}?)" if near else ""
 

@@ -63,12 +63,13 @@ class Guard:
 
     def concerns(self, connection: Connection) -> bool:
         """Tell whether the connection can be a piece of any path that should not be."""
-        source, destination = (self._graph.ports.get(end) for end in connection)
-        if source is None or destination is None or source.type is PortType.MIDI:
+        ports, (source, destination) = self._graph.ports, connection
+        # Most pairs begin at no microphone and at no bus: this is asked of thousands of them, and nothing else is then.
+        if not (is_microphone(self._graph, source) or (source in self._passages.back and source in ports)):
             return False
-        begins = is_microphone(self._graph, source.name) or source.name in self._passages.back
-        ends = is_loudspeaker(self._graph, destination.name) or destination.name in self._passages.onward
-        return begins and ends
+        if not (is_loudspeaker(self._graph, destination) or (destination in self._passages.onward and destination in ports)):
+            return False
+        return ports[source].type is not PortType.MIDI
 
     def take(self, connection: Connection) -> None:
         """Count a connection as made."""
@@ -137,18 +138,13 @@ def refusals(
 def is_microphone(graph: Graph, name: PortName) -> bool:
     """Tell whether sound of the room comes out of the port."""
     port = graph.ports.get(name)
-    return port is not None and port.is_source and port.is_physical and not _is_monitor(port.short_name)
+    return port is not None and port.is_source and port.is_physical and not port.is_monitor
 
 
 def is_loudspeaker(graph: Graph, name: PortName) -> bool:
     """Tell whether what goes into the port is heard in the room."""
     port = graph.ports.get(name)
     return port is not None and not port.is_source and port.is_physical
-
-
-def _is_monitor(short_name: str) -> bool:
-    """Tell whether an output of a device gives what is played on it: `monitor_1` in JACK2, `monitor_FL` in PipeWire."""
-    return short_name.casefold().startswith("monitor")
 
 
 def _way_back(port: PortName | None, came_from: Mapping[PortName, PortName | None]) -> Iterable[PortName]:

@@ -1,6 +1,6 @@
 """The matcher: which pairs the rules want, forbid or leave alone, kept up to date event by event.
 
-Invariant: after any history of ports, connections and switched rules it answers as one that was built anew from what
+Invariant: after any history of ports, connections, switched rules and reloads it answers as one that was built anew from what
 there is now. Forbidden and left pairs are never listed, only looked up; so `*` to `*` costs nothing over thousands of ports.
 """
 
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain, product, starmap
+from typing import NamedTuple
 
 from jackd_router.core.config import DEFAULT_PROFILE, Action, Config, Exclusive, Rule
 from jackd_router.core.deciding.cells import Cells
 from jackd_router.core.deciding.choices import Choice, Choices, Group
-from jackd_router.core.deciding.membership import FROM, TO, Member, Membership, Part, Place
+from jackd_router.core.deciding.membership import FROM, TO, Member, Membership
+from jackd_router.core.deciding.rulebook import Rulebook
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.graph import Connection, Graph, Port, PortName, PortType
 from jackd_router.core.names import nearest
@@ -33,8 +35,7 @@ class Verdict(StrEnum):
     UNSPOKEN = "unspoken"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The verdict, and the rule that gave it. `blocker`: the pair because of which the others are withheld."""
 
     verdict: Verdict
@@ -43,6 +44,7 @@ class Decision:
 
 
 UNSPOKEN = Decision(Verdict.UNSPOKEN)
+_CONNECT, _WANTED = Action.CONNECT, Verdict.WANTED
 _VERDICTS = {Action.CONNECT: Verdict.WANTED, Action.FORBID: Verdict.FORBIDDEN, Action.LEAVE: Verdict.LEFT}
 
 
@@ -50,16 +52,26 @@ class Matcher:
     """All ports against all rules. Ports are added and removed at once; pairs are made when somebody asks."""
 
     def __init__(
-        self, config: Config, *, client_name: str, graph: Graph | None = None, profile: str = DEFAULT_PROFILE.name
+        self,
+        config: Config,
+        *,
+        client_name: str,
+        graph: Graph | None = None,
+        profile: str = DEFAULT_PROFILE.name,
+        switched: Mapping[str, bool] = {},
+        beside: Matcher | None = None,
     ) -> None:
-        """Take the rules, the name of our client, and the graph whose connections rules may follow."""
+        """Take the rules, the name of our client, and the graph whose connections rules may follow.
+
+        `switched`: rules that are on or off, whatever the configuration says. `beside`: a matcher that goes on as it is; the
+        ports are known by it, and rules that it has, too, are not matched anew. Then `enrol_in_steps` is still to be done.
+        """
         # From here on a rule is known by its rank in the deciding order.
         self.rules = _in_deciding_order(config)
         self.profile = profile
         self._graph = graph or Graph()
-        self._names = {client_name: config.client_name, config.client_name: client_name}
         self._ranks = {rule.name: rank for rank, rule in enumerate(self.rules)}
-        self._enabled = [rule.enabled for rule in self.rules]
+        self._enabled = [switched.get(rule.name, rule.enabled) for rule in self.rules]
         # Few of the rules, as a rule; which of them are active is asked for each pair.
         self._denying = self._ranks_where(lambda rule: rule.action is not Action.CONNECT)
         self._exclusive = self._ranks_where(lambda rule: rule.exclusive is not None)
@@ -67,34 +79,76 @@ class Matcher:
         self.choices = Choices()
         """What rules choose, as far as it is settled; read by explanations only."""
         self._active: list[bool] = [False] * len(self.rules)
-        self.cells = Cells(self.rules, client_name, self.choices, self._active)
+        self.cells = Cells(self.rules, self.choices)
         """What is paired, as far as it is settled; read by explanations only."""
-        self._cv_is_named = False
-        self.membership = self.cells.membership = Membership(self.rules, self)
+        self._deniers: dict[int, int] = {}
+        """Slot -> rank of the active rules that forbid or leave alone."""
+        self._turned: set[int] = set()
+        """Those that were not active before, or are not now, since it was last told what changed."""
+        self._slots = [0] * len(self.rules)
+        """Rank -> slot in the book, where other matchers may have other ranks for the same rules."""
+        self._rank_of: dict[int, int] = {}
+        suited = beside is not None and beside.book.suits(client_name, config.client_name, cv_is_named=self._cv_is_named)
+        self._known: dict[int, int] = {}
+        self.book: Rulebook
+        """Where ports and rules are known."""
+        if beside is not None and suited:
+            self.book, self._known = beside.book, self._known_to(beside)
+        else:
+            self.book = Rulebook(client_name, config.client_name, cv_is_named=self._cv_is_named)
+            run_at_once(self.enrol_in_steps())
+
+    @property
+    def membership(self) -> Membership:
+        """Which rules each port belongs to; read by explanations only."""
+        return self.book.membership
+
+    def _known_to(self, other: Matcher) -> dict[int, int]:
+        """Give the rules that another matcher has, too: by rank, their slots."""
+        known = {}
+        for rank, rule in enumerate(self.rules):
+            there = other._ranks.get(rule.name)
+            if there is not None and rule.means_the_same(other.rules[there]):
+                known[rank] = other._slots[there]
+        return known
+
+    def enrol_in_steps(self) -> Generator[None, None, None]:
+        """Match the rules that are not known yet with the ports that are there, with pauses; ports may change meanwhile."""
+        self.book.open(self)
+        new = []
         for rank in range(len(self.rules)):
-            self._active[rank] = self._is_active(rank)
-        self._deniers = self._find_deniers()
-        self._look_for_cv()
+            slot = self._known.get(rank, 0)
+            if self.book.share(slot, counts=self._counts(rank)):
+                self._slots[rank] = slot
+                self._begin(rank)
+                yield
+            else:
+                new.append(rank)
+        for rank in new:
+            slot = self._slots[rank] = self.book.enrol(self.rules[rank], counts=self._counts(rank))
+            yield from self.membership.ask_in_steps(slot)
+            self._begin(rank)
+            yield
+
+    def _begin(self, rank: int) -> None:
+        """Let a rule count whose ports are known."""
+        slot = self._slots[rank]
+        self._rank_of[slot] = rank
+        active = self._active[rank] = self._is_active(rank)
+        if self.rules[rank].action is _CONNECT:
+            self.cells.add(rank, self.book.cells(slot))
+        elif active:
+            self._deniers[slot] = rank
 
     # ---- what changes
 
     def add_port(self, port: Port) -> None:
         """Add the port, or replace what was known under its name."""
-        known = self.membership.members.get(port.name)
-        if known is not None:
-            if known.port == port or replace(known.port, registration=port.registration) == port:
-                known.port = port
-                return
-            self.remove_port(port.name)
-        self.membership.add(port, self._seen(port))
-        # A rule that forbids may decide otherwise about pairs that are chosen already.
-        self.choices.touch(self.choices.at(port.name))
+        self.book.add_port(port)
 
     def remove_port(self, name: PortName) -> None:
         """Remove the port, if it is there."""
-        if name in self.membership.members:
-            self.choices.touch(self.choices.at(name))
-            self.membership.remove(name)
+        self.book.remove_port(name)
 
     def connection_changed(self, connection: Connection) -> None:
         """Note that a connection of the graph came or went: there may be rules that follow it."""
@@ -108,48 +162,55 @@ class Matcher:
         """Switch a rule on or off: one that is off says nothing."""
         rank = self._rank(name)
         self._enabled[rank] = enabled
-        self._refresh(rank)
-        self._look_for_cv()
+        self._recount(rank)
+        self.book.name_cv(self._cv_is_named)
 
     def set_profile(self, name: str) -> None:
         """Make another profile the active one."""
         self.profile = name
         for rank in range(len(self.rules)):
+            self._recount(rank)
+        self.book.name_cv(self._cv_is_named)
+
+    def condition_changed(self, slot: int) -> None:
+        """Note that `when` of a rule may hold now, or not any more (called by the book)."""
+        rank = self._rank_of.get(slot)
+        if rank is not None:
             self._refresh(rank)
-        self._look_for_cv()
 
-    def part_changed(self, part: Part, place: Place, client: str) -> None:
-        """Note that a port came to or left a place of a rule (called by the membership)."""
-        if self.rules[part.rank].action is Action.CONNECT:
-            self.cells.part_changed(part, place, client)
-
-    def condition_changed(self, rank: int) -> None:
-        """Note that `when` of a rule may hold now, or not any more (called by the membership)."""
-        self._refresh(rank)
+    def port_changed(self, name: PortName) -> None:
+        """Note that a port came or goes: a rule that forbids may decide otherwise about what is chosen (called by the book)."""
+        self.choices.touch(self.choices.at(name))
 
     def port_moved(self, name: PortName) -> None:
-        """Note that a port is another one to selectors with `nth` (called by the membership)."""
+        """Note that a port is another one to selectors with `nth` (called by the book)."""
         self.choices.touch({*self.choices.at(name), *self._graph.connections_of(name)})
 
+    def _counts(self, rank: int) -> bool:
+        """Whether the rule is switched on, and of the active profile."""
+        return self._enabled[rank] and self.is_in_profile(self.rules[rank])
+
     def _is_active(self, rank: int) -> bool:
-        return self._enabled[rank] and self.is_in_profile(self.rules[rank]) and self.membership.holds(rank)
+        return self._counts(rank) and self.membership.holds(self._slots[rank])
+
+    def _recount(self, rank: int) -> None:
+        """Look whether a rule counts: for the matcher in force alone, as what it has in common with others changes for all."""
+        if self.rules[rank].action is _CONNECT:
+            self.cells.of(rank).set_counts(self._counts(rank))
+        self._refresh(rank)
 
     def _refresh(self, rank: int) -> None:
         active = self._is_active(rank)
         if active is self._active[rank]:
             return
         self._active[rank] = active
-        if self.rules[rank].action is Action.CONNECT:
-            self.cells.rule_changed(rank)
+        if self.rules[rank].action is _CONNECT:
+            return
+        self._turned.add(rank)
+        if active:
+            self._deniers[self._slots[rank]] = rank
         else:
-            self._deniers = self._find_deniers()
-            self.settle()
-            pairs = {*self.choices, *self._graph.connections}
-            self.choices.touch([connection for connection in pairs if self._covers(rank, connection)])
-
-    def _find_deniers(self) -> frozenset[int]:
-        """Give the active rules that forbid or leave alone."""
-        return frozenset(rank for rank in self._denying if self._active[rank])
+            del self._deniers[self._slots[rank]]
 
     def _ranks_where(self, is_so: Callable[[Rule], bool]) -> tuple[int, ...]:
         return tuple(rank for rank, rule in enumerate(self.rules) if is_so(rule))
@@ -162,35 +223,27 @@ class Matcher:
     def _port_selectors(self) -> Iterator[PortSelector]:
         """Give the selectors of the rules that are switched on, in this profile."""
         for rank, rule in enumerate(self.rules):
-            if self._enabled[rank] and self.is_in_profile(rule):
+            if self._counts(rank):
                 yield from (selector for selector in rule.selectors if isinstance(selector, PortSelector))
 
-    def _look_for_cv(self) -> None:
-        """Let CV be a type of its own while a rule that is switched on, in this profile, names it."""
-        named = any(selector.type is PortType.CV for selector in self._port_selectors())
-        if named is self._cv_is_named:
-            return
-        self._cv_is_named = named
-        for name in [name for name, member in self.membership.members.items() if member.port.type is PortType.CV]:
-            port = self.membership.members[name].port
-            self.remove_port(name)
-            self.add_port(port)
+    @property
+    def _cv_is_named(self) -> bool:
+        """Whether a rule that is switched on, in this profile, names CV, which then is a type of its own."""
+        return any(selector.type is PortType.CV for selector in self._port_selectors())
 
     def says_the_same(self, config: Config) -> bool:
         """Tell whether it would be another matcher with this configuration."""
         rules = _in_deciding_order(config)
-        return len(rules) == len(self.rules) and all(one.says_the_same(two) for one, two in zip(self.rules, rules, strict=True))
+        return len(rules) == len(self.rules) and all(map(Rule.means_the_same, self.rules, rules))
 
     def restate(self, config: Config) -> None:
         """Take the same rules from other places in the file."""
         self.rules = _in_deciding_order(config)
 
     def retire(self) -> None:
-        """Let go of everything, once another matcher has taken over.
-
-        The parts know each other, so that only the garbage collector would find them: a stop of 0.1 s with 4,000 ports.
-        """
-        self.membership.forget_listener()
+        """Let go of everything, once another matcher has taken over; what only this one had is left to be swept out."""
+        self.cells.leave()
+        self.book.close(self, [slot for slot in self._slots if slot])
 
     # ---- what can be asked
 
@@ -223,6 +276,10 @@ class Matcher:
         what is connected too when a rule was switched or the aliases of a port have changed.
         """
         self.settle()
+        if self._turned:
+            pairs = {*self.choices, *self._graph.connections}
+            self.choices.touch([pair for pair in pairs if any(self._covers(rank, pair) for rank in self._turned)])
+            self._turned.clear()
         return self.choices.take_changed()
 
     def decide(self, connection: Connection) -> Decision:
@@ -242,7 +299,7 @@ class Matcher:
         if choice.is_bypassed:
             return Decision(Verdict.BYPASSED, rule)
         blocker = None if choice.group is None else self._blocker(choice.group, chooser)
-        return Decision(Verdict.WANTED, rule) if blocker is None else Decision(Verdict.WITHHELD, rule, blocker)
+        return Decision(_WANTED, rule) if blocker is None else Decision(Verdict.WITHHELD, rule, blocker)
 
     def _blocker(self, group: Group, rank: int) -> Connection | None:
         """Give the first pair of a group that an earlier rule keeps from being made."""
@@ -251,7 +308,7 @@ class Matcher:
             chooser = min(choices)
             denied = self._first_denier(connection, chooser) is not None
             # An earlier rule may want the pair, too: that is as good. It is asked for its own group only, so this ends.
-            if denied or (chooser < rank and self._decide(connection).verdict is not Verdict.WANTED):
+            if denied or (chooser < rank and self._decide(connection).verdict is not _WANTED):
                 return connection
         return None
 
@@ -266,7 +323,7 @@ class Matcher:
         return {
             connection: decision.rule
             for connection, decision in decisions.items()
-            if decision.rule is not None and decision.verdict is Verdict.WANTED
+            if decision.rule is not None and decision.verdict is _WANTED
         }
 
     def together(self, connection: Connection) -> frozenset[Connection]:
@@ -295,7 +352,7 @@ class Matcher:
     def is_exclusive(self, connection: Connection, port: PortName) -> bool:
         """Tell whether the rule that wants the pair has this port of it for its connections alone."""
         decision = self.decide(connection)
-        if decision.verdict is not Verdict.WANTED or decision.rule is None:
+        if decision.verdict is not _WANTED or decision.rule is None:
             return False
         side = Exclusive.FROM if port == connection.source else Exclusive.TO
         return decision.rule.exclusive in (side, Exclusive.BOTH)
@@ -315,25 +372,20 @@ class Matcher:
         """Tell whether a rule has anything to speak of now; one that follows, be it that nothing feeds what it follows."""
         self.settle()
         rank = self._rank(rule_name)
-        if self.rules[rank].action is Action.CONNECT:
-            return self.cells.has_pairs(rank)
-        parts = self.membership.parts[rank].values()
+        if self.rules[rank].action is _CONNECT:
+            return self.cells.of(rank).has_pairs
+        parts = self.membership.parts(self._slots[rank])
         return any(part.places.get(FROM) and part.places.get(TO) for part in parts)
 
     def speaks_of(self, rule_name: str) -> Iterable[Connection]:
         """Give the pairs of which a rule would speak if it were the only one."""
         rank = self._rank(rule_name)
-        if self.rules[rank].action is Action.CONNECT:
+        if self.rules[rank].action is _CONNECT:
             return self.chosen_by(rule_name)
-        parts = self.membership.parts[rank].values()
-        return (
-            Connection(source, destination)
-            for part in parts
-            for sources in part.places.get(FROM, {}).values()
-            for source in sources
-            for destinations in part.places.get(TO, {}).values()
-            for destination in destinations
-        )
+        parts = self.membership.parts(self._slots[rank])
+        # Ports may come and go while somebody goes through the pairs, but not in these lists.
+        sides = [[[*chain.from_iterable(part.places.get(place, {}).values())] for place in (FROM, TO)] for part in parts]
+        return starmap(Connection, chain.from_iterable(product(*each) for each in sides))
 
     def chosen_at(self, port: PortName) -> frozenset[Connection]:
         """Give the pairs of a port that some rule chooses."""
@@ -342,7 +394,7 @@ class Matcher:
 
     def ports_matched(self, rule_name: str) -> int:
         """Give how many ports the selectors of a rule match now."""
-        return self.membership.matched(self._rank(rule_name))
+        return self.membership.matched(self._slots[self._rank(rule_name)])
 
     def circles(self) -> frozenset[tuple[str, PortName, PortName]]:
         """Give (rule, followed port, partner) for each partner that is left out as it would close a circle."""
@@ -359,22 +411,19 @@ class Matcher:
         """Give the place of a rule in the deciding order."""
         return self._ranks[rule.name]
 
+    def slot(self, rank: int) -> int:
+        """Give the number by which the membership knows the rule of this rank."""
+        return self._slots[rank]
+
+    def rank_of(self, slot: int) -> int | None:
+        """Give the rank of the rule that the membership knows by this number; None where another matcher has it."""
+        return self._rank_of.get(slot)
+
     def _rank(self, rule_name: str) -> int:
         if rule_name not in self._ranks:
             near = nearest(rule_name, self._ranks)
             raise NoSuchRule(f'there is no rule "{rule_name}"' + (f'; did you mean "{near}"?' if near else ""))
         return self._ranks[rule_name]
-
-    def _seen(self, port: Port) -> Port:
-        """Give the port as selectors see it.
-
-        Our client goes by its configured name, whoever else has that goes by ours; CV is audio while no rule names it.
-        """
-        if port.type is PortType.CV and not self._cv_is_named:
-            port = replace(port, type=PortType.AUDIO)
-        client = port.client
-        name = self._names.get(client, client)
-        return port if name == client else replace(port, name=PortName(f"{name}:{port.short_name}"))
 
     @contextmanager
     def imagined(self, ports: Iterable[Port]) -> Iterator[None]:
@@ -420,16 +469,22 @@ class Matcher:
 
     def _covers(self, rank: int, connection: Connection) -> bool:
         ends = self.ends(connection)
-        return ends is not None and self.membership.covers(rank, *ends)
+        return ends is not None and self.membership.covers(self._slots[rank], *ends)
 
     def _first_denier(self, connection: Connection, before: int) -> int | None:
         """Give the first active rule that forbids or leaves the pair, if its rank is lower than `before`."""
-        ends = self.ends(connection) if self._deniers else None
-        if ends is None:
+        members = self.membership.members
+        source, destination = members.get(connection.source), members.get(connection.destination)
+        if not self._deniers or source is None or destination is None:
             return None
-        fewer = min((end.keys for end in ends), key=len)
-        ranks = [rank for rank in fewer if rank < before and rank in self._deniers]
-        return min((rank for rank in ranks if self.membership.covers(rank, *ends)), default=None) if ranks else None
+        # Few pairs are of such a rule: that is seen without looking closer.
+        both = source.keys.keys() & destination.keys.keys()
+        if self._deniers.keys().isdisjoint(both):
+            return None
+        slots = [slot for slot in both if self._deniers.get(slot, before) < before]
+        if not slots or self.ends(connection) is None:
+            return None
+        return min((self._deniers[slot] for slot in slots if self.membership.covers(slot, source, destination)), default=None)
 
 
 def _in_deciding_order(config: Config) -> tuple[Rule, ...]:

@@ -44,17 +44,17 @@ def pair(sources: Sequence[PortName], destinations: Sequence[PortName], pairing:
     match pairing:
         case tuple():
             return _mapped(sources, destinations, pairing)
+        case Pairing.AUTO:
+            if len(sources) == 1 or len(destinations) == 1:
+                return _fan_out(sources, destinations)
+            named = _by_name(sources, destinations)
+            return _in_order(sources, destinations) if named is None else named
         case Pairing.ALL:
             return {Connection(source, destination): False for source in sources for destination in destinations}
         case Pairing.ORDER:
             return _in_order(sources, destinations)
         case Pairing.NAME:
             return _by_channel(_channels(sources), _channels(destinations))
-        case Pairing.AUTO:
-            if len(sources) == 1 or len(destinations) == 1:
-                return _fan_out(sources, destinations)
-            named = _by_name(sources, destinations)
-            return _in_order(sources, destinations) if named is None else named
         case _:
             assert_never(pairing)
 
@@ -84,13 +84,16 @@ def _fan_out(sources: Sequence[PortName], destinations: Sequence[PortName]) -> P
 
 def _by_name(sources: Sequence[PortName], destinations: Sequence[PortName]) -> Pairs | None:
     """Pair equal channels, MONO with all; None where not all of the smaller side, and as many of the other, are named."""
-    named = [
-        {port: channel for port, channel in _channels(ports).items() if not channel.isdecimal()}
-        for ports in (sources, destinations)
-    ]
-    if min(map(len, named)) < min(len(sources), len(destinations)):
+    smaller, larger = sorted((sources, destinations), key=len)
+    # Mostly the first port has a number, and the others need not be looked at.
+    if not all(map(_is_named, smaller)) or sum(map(_is_named, larger)) < len(smaller):
         return None
-    return _by_channel(*named)
+    return _by_channel(*(_channels(tuple(filter(_is_named, ports))) for ports in (sources, destinations)))
+
+
+def _is_named(port: PortName) -> bool:
+    channel = channel_of(port)
+    return channel is not None and not channel.isdecimal()
 
 
 def _by_channel(sources: Mapping[PortName, str], destinations: Mapping[PortName, str]) -> Pairs:

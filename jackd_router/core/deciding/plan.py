@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from jackd_router.core.config import Feedback as FeedbackPolicy
 from jackd_router.core.config import Rule, Unmatched
@@ -48,8 +48,14 @@ class Reason(StrEnum):
     UNMATCHED = "no rule speaks of it"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+_CONNECT, _DISCONNECT, _NOTHING = Deed.CONNECT, Deed.DISCONNECT, Deed.NOTHING
+_IT_IS_WANTED = Reason.WANTED
+_MAYBE_OF_NO_RULE = frozenset((Reason.NO_LONGER_WANTED, Reason.EXCLUSIVE, Reason.UNMATCHED, Reason.KEPT))
+"""Why something is done, or not, about a pair of which perhaps no rule speaks: the step names one that had made it."""
+_WANTED, _MAYBE_IN_THE_WAY = Verdict.WANTED, (Verdict.UNSPOKEN, Verdict.WITHHELD)
+
+
+class Step(NamedTuple):
     """What to do about one pair, for which rule ("" for none), and why. `owner`: the rule that it belongs to from then on."""
 
     deed: Deed
@@ -67,6 +73,12 @@ class Plan:
     adopted: Mapping[Connection, str]
     released: frozenset[Connection]
     refused: Mapping[Connection, Feedback] = field(default_factory=dict)
+    deciding: frozenset[str] = frozenset()
+    """Rules that decide a pair as things stand; some of those that only keep apart what nobody wants are not among them."""
+
+    def pairs_to(self, deed: Deed) -> tuple[Connection, ...]:
+        """Give the pairs to connect, or to disconnect, in the order in which to do so."""
+        return tuple(step.connection for step in self.steps if step.deed is deed)
 
     @property
     def concerned(self) -> frozenset[Connection]:
@@ -74,8 +86,7 @@ class Plan:
         return frozenset(step.connection for step in self.steps) | self.adopted.keys() | self.released | self.refused.keys()
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     """What is so about one pair beside the rules.
 
     `owned` names the rule that the connection belongs to, "" for nobody; `held`: somebody cut it and that counts; `kept`:
@@ -121,12 +132,12 @@ def _wanted(connection: Connection, rule: str, now: Circumstances) -> Step:
     if now.withheld:
         return _withheld(connection, rule, now)
     if now.connected:
-        return Step(Deed.NOTHING, connection, rule, Reason.WANTED, owner=rule)
+        return Step(_NOTHING, connection, rule, _IT_IS_WANTED, owner=rule)
     if now.held:
         return Step(Deed.NOTHING, connection, rule, Reason.HELD)
     if now.refused:
         return Step(Deed.NOTHING, connection, rule, Reason.REFUSED)
-    return Step(Deed.CONNECT, connection, rule, Reason.WANTED, owner=rule)
+    return Step(_CONNECT, connection, rule, _IT_IS_WANTED, owner=rule)
 
 
 def _withheld(connection: Connection, rule: str, now: Circumstances) -> Step:
@@ -187,15 +198,15 @@ class Situation:
         """Give what is so about one pair, or would be if it were connected, or not."""
         connected = connection in self.graph.connections if connected is None else connected
         verdict = decision.verdict
-        is_complete = verdict is Verdict.WANTED and decision.rule is not None and decision.rule.complete
+        is_complete = verdict is _WANTED and decision.rule is not None and decision.rule.complete
         return Circumstances(
-            connected=connected,
-            owned=self.owned.get(connection, ""),
-            held=connection in self.held,
-            kept=connection in self.kept,
-            refused=connection in self.refused,
+            connected,
+            self.owned.get(connection, ""),
+            connection in self.held,
+            connection in self.kept,
+            connection in self.refused,
             withheld=is_complete and self.withheld_by(connection) is not None,
-            exclusive=self._exclusive(connection) if connected and verdict in (Verdict.UNSPOKEN, Verdict.WITHHELD) else "",
+            exclusive=self._exclusive(connection) if connected and verdict in _MAYBE_IN_THE_WAY else "",
             unmatched=self.unmatched,
         )
 
@@ -236,32 +247,34 @@ def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
     done: dict[Connection, Step] = {}
     adopted: dict[Connection, str] = {}
     released: set[Connection] = set()
+    deciding: frozenset[str] = frozenset()
     with before.matcher.imagined_graph(graph):
-        for _ in range(_MOST_TURNS):
-            steps = yield from _turn(now)
-            deeds = [step for step in steps if step.deed is not Deed.NOTHING]
+        for turn in range(_MOST_TURNS):
+            steps, deeds = (yield from _turn(now)), []
+            if turn == 0:
+                deciding = frozenset(step.rule for step in steps if step.reason not in _MAYBE_OF_NO_RULE)
             for step in steps:
-                _take_over(step, owned, adopted, released)
-            yield
-            for number, step in enumerate(deeds, 1):
-                _carry_out(step, now, owned)
-                if (step.connection in graph.connections) is (step.connection in before.graph.connections):
-                    done.pop(step.connection, None)  # undone again in a later turn: not done at all
-                else:
-                    done[step.connection] = step
-                if number % _PAIRS_IN_A_ROW == 0:
-                    yield
+                if step.deed is _NOTHING:
+                    _take_over(step, owned, adopted, released)
+                    continue
+                deeds.append(step)
+                _note_deed(step, before.graph, done, owned)
             # What is cut may end what was refused; else only rules that look at connections may say something new.
-            cut = any(step.deed is Deed.DISCONNECT for step in deeds)
+            cut = any(step.deed is _DISCONNECT for step in deeds)
             if not (deeds and now.matcher.looks_at_connections) and not (cut and now.refused):
                 break
+            yield
+            for number, step in enumerate(deeds, 1):
+                _carry_out(step, now)
+                if number % _PAIRS_IN_A_ROW == 0:
+                    yield
             yield
     yield
     # What was made in one turn may be another rule's in the next, one that follows what was made before it; or nobody's.
     for pair, step in done.items():
         owner = owned.get(pair, "")
-        if step.deed is Deed.CONNECT and step.owner != owner:
-            done[pair] = replace(step, rule=owner or step.rule, owner=owner)
+        if step.deed is _CONNECT and step.owner != owner:
+            done[pair] = step._replace(rule=owner or step.rule, owner=owner)
     yield
     order = {rule.name: rank for rank, rule in enumerate(before.matcher.rules)}
     taken = sorted(done.values(), key=lambda step: (step.deed, order.get(step.rule, len(order)), deciding_order(step.connection)))
@@ -270,11 +283,12 @@ def plan_in_steps(before: Situation) -> Generator[None, None, Plan]:
         adopted={pair: rule for pair, rule in adopted.items() if pair not in done},
         released=frozenset(pair for pair in released if pair not in done),
         refused=now.refused,
+        deciding=deciding,
     )
 
 
 def _turn(now: Situation) -> Generator[None, None, list[Step]]:
-    """Give the steps of one turn, those that make before those that cut."""
+    """Give the steps of one turn, in no order."""
     decided: dict[Connection, Decision] = {}
     concerned: list[tuple[Connection, Rule]] = []
     ports, guard = now.graph.ports, Guard(now.graph, now.passages)
@@ -283,7 +297,7 @@ def _turn(now: Situation) -> Generator[None, None, list[Step]]:
             yield
         elif pair.source in ports and pair.destination in ports:
             decision = decided[pair] = now.matcher.decide(pair)
-            if decision.verdict is Verdict.WANTED and decision.rule is not None and guard.concerns(pair):
+            if decision.verdict is _WANTED and decision.rule is not None and guard.concerns(pair):
                 concerned.append((pair, decision.rule))
     now.refused = now.refusals(concerned)
     steps = []
@@ -292,7 +306,7 @@ def _turn(now: Situation) -> Generator[None, None, list[Step]]:
             yield
         else:
             steps.append(decide_step(pair, decided[pair], now.circumstances(pair, decided[pair])))
-    return sorted(steps, key=lambda step: (step.deed is Deed.DISCONNECT, step.connection))
+    return steps
 
 
 def paused(pairs: Iterable[Connection]) -> Iterator[Connection | None]:
@@ -305,7 +319,7 @@ def paused(pairs: Iterable[Connection]) -> Iterator[Connection | None]:
 
 def _take_over(step: Step, owned: dict[Connection, str], adopted: dict[Connection, str], released: set[Connection]) -> None:
     """Note what changes hands without being touched."""
-    if step.deed is not Deed.NOTHING or step.owner == owned.get(step.connection, ""):
+    if step.owner == owned.get(step.connection, ""):
         return
     if step.owner:
         owned[step.connection] = adopted[step.connection] = step.owner
@@ -316,14 +330,25 @@ def _take_over(step: Step, owned: dict[Connection, str], adopted: dict[Connectio
         adopted.pop(step.connection, None)
 
 
-def _carry_out(step: Step, now: Situation, owned: dict[Connection, str]) -> None:
-    """Do on the copy of the graph what the step says."""
-    if step.deed is Deed.CONNECT:
-        now.graph.connect(step.connection)
+def _note_deed(step: Step, before: Graph, done: dict[Connection, Step], owned: dict[Connection, str]) -> None:
+    """Note what is made or cut, and whose it is then."""
+    makes = step.deed is _CONNECT
+    if makes:
         owned[step.connection] = step.owner
     else:
-        now.graph.disconnect(step.connection)
         owned.pop(step.connection, None)
+    if makes is (step.connection in before.connections):
+        done.pop(step.connection, None)  # undone again in a later turn: not done at all
+    else:
+        done[step.connection] = step
+
+
+def _carry_out(step: Step, now: Situation) -> None:
+    """Do on the copy of the graph what the step says, for a turn that comes after it."""
+    if step.deed is _CONNECT:
+        now.graph.connect(step.connection)
+    else:
+        now.graph.disconnect(step.connection)
     now.matcher.connection_changed(step.connection)
 
 
@@ -342,10 +367,15 @@ def unmet(matcher: Matcher) -> Generator[None, None, tuple[str, ...]]:
     return tuple(found)
 
 
-def shadowed(matcher: Matcher) -> Generator[None, None, tuple[str, ...]]:
-    """Find the active rules that speak of pairs, of which earlier rules decide every one; in steps."""
+def shadowed(matcher: Matcher, deciding: Collection[str] = ()) -> Generator[None, None, tuple[str, ...]]:
+    """Find the active rules that speak of pairs, of which earlier rules decide every one; in steps.
+
+    `deciding`: rules of which it is known that they decide something.
+    """
     found = []
     for rule in filter(matcher.is_active, matcher.rules):
+        if rule.name in deciding:
+            continue
         count = 0
         for count, pair in enumerate(itertools.islice(matcher.speaks_of(rule.name), _MOST_PAIRS), 1):
             if matcher.decide(pair).rule is rule:

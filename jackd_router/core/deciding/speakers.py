@@ -52,14 +52,19 @@ def speakers(matcher: Matcher, connection: Connection) -> tuple[Speaker, ...]:
     if ends is None:
         return ()
     source, destination = ends
-    ranks = {rank for rank in source.keys if matcher.membership.covers(rank, source, destination)}
-    ranks |= matcher.choices.of(connection).keys()
-    ranks |= {rank for rank in destination.keys if matcher.rules[rank].follows and _is_partner(rank, destination)}
+    ranks = set(matcher.choices.of(connection))
+    for slot in source.keys.keys() | destination.keys.keys():
+        rank = matcher.rank_of(slot)
+        if rank is not None and (
+            matcher.membership.covers(slot, source, destination)
+            or (matcher.rules[rank].follows and _is_partner(slot, destination))
+        ):
+            ranks.add(rank)
     return tuple(_speaker(matcher, rank, connection, ends) for rank in sorted(ranks))
 
 
-def _is_partner(rank: int, destination: Member) -> bool:
-    return any(asker.rank == rank and asker.place.role is Role.DESTINATION for asker in destination.spots)
+def _is_partner(slot: int, destination: Member) -> bool:
+    return any(asker.slot == slot and asker.place.role is Role.DESTINATION for asker in destination.spots)
 
 
 def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
@@ -81,9 +86,9 @@ def inactive_rule(matcher: Matcher, rule: Rule) -> Speaker | None:
         return Speaker(rule, Standing.DISABLED)
     if not matcher.is_in_profile(rule):
         return Speaker(rule, Standing.OTHER_PROFILE)
-    rank = matcher.rank(rule)
-    if not matcher.membership.holds(rank):
-        return Speaker(rule, Standing.CONDITION, conditions=tuple(matcher.membership.unmet_conditions(rank)))
+    unmet = tuple(matcher.membership.unmet_conditions(matcher.slot(matcher.rank(rule))))
+    if unmet:
+        return Speaker(rule, Standing.CONDITION, conditions=unmet)
     return None
 
 
@@ -92,11 +97,12 @@ def _speaks(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Mem
     if choice is None or not choice.is_bypassed:
         return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(matcher.cells.follows.reasons(connection, rank))))
     # What feeds a followed port is no port of the rule: then the destination knows the way.
-    parts = _parts(rank, ends[0]) or _parts(rank, ends[1])
+    slot = matcher.slot(rank)
+    parts = _parts(slot, ends[0]) or _parts(slot, ends[1])
     members = {
         name
         for part in parts
-        for hop in matcher.cells.chain(part).hops
+        for hop in matcher.cells.of(rank).chain(part).hops
         if hop.destination.role is Role.VIA_IN
         for names in part.places.get(hop.destination, {}).values()
         for name in names
@@ -105,12 +111,12 @@ def _speaks(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Mem
 
 
 def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
-    rule = matcher.rules[rank]
-    common = [part for part in _parts(rank, ends[0]) if part in _parts(rank, ends[1])]
-    chains = [(part, matcher.cells.chain(part)) for part in common]
+    rule, slot = matcher.rules[rank], matcher.slot(rank)
+    common = [part for part in _parts(slot, ends[0]) if part in _parts(slot, ends[1])]
+    chains = [(part, matcher.cells.of(rank).chain(part)) for part in common]
     if any({*connection, *_clients(connection)} & chain.outside for _, chain in chains):
         return Speaker(rule, Standing.VIA_CLIENT)
-    places = [{(part, asker.place) for asker, part in end.spots.items() if asker.rank == rank} for end in ends]
+    places = [{(part, asker.place) for asker, part in end.spots.items() if asker.slot == slot} for end in ends]
     for part, chain in chains:
         if any((part, hop.source) in places[0] and (part, hop.destination) in places[1] for hop in chain.hops):
             break
@@ -133,8 +139,8 @@ def _is_incomplete(part: Part, chain: Chain, connection: Connection, rule: Rule)
     )
 
 
-def _parts(rank: int, end: Member) -> list[Part]:
-    return [part for asker, part in end.spots.items() if asker.rank == rank and part is not None]
+def _parts(slot: int, end: Member) -> list[Part]:
+    return [part for asker, part in end.spots.items() if asker.slot == slot and part is not None]
 
 
 def _clients(connection: Connection) -> set[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from jackd_router.core.config import Action, BusConfig, ChannelMap, Config, Origin, Profile, Rule, When
+from jackd_router.core.language.parse_buses import MADE, bus_table
 from jackd_router.core.language.parse_selectors import offered
+from jackd_router.core.language.writing import printable, quoted
 from jackd_router.core.names import shown
 from jackd_router.core.selecting.patterns import Form, Pattern, references
 from jackd_router.core.selecting.selectors import BusSelector, PortSelector, Selector, Selectors
@@ -26,32 +27,34 @@ def _settings(config: Config) -> Iterator[str]:
     if config.server_name is None:
         yield "# name: JACK's own default, $JACK_DEFAULT_SERVER or default"
     else:
-        yield f"name = {_text(config.server_name)}"
-    yield f"library = {_text(config.library)}"
+        yield f"name = {quoted(config.server_name)}"
+    yield f"library = {quoted(config.library)}"
+    if config.system is not None:
+        yield f"system = {quoted(_pattern(config.system, NO_GROUPS))}"
     yield ""
     yield "[client]"
-    yield f"name = {_text(config.client_name)}"
+    yield f"name = {quoted(config.client_name)}"
     yield ""
     yield "[daemon]"
     yield f"watch = {_flag(config.watch)}"
     yield ""
     yield "[policy]"
-    yield f"unmatched = {_text(config.unmatched)}"
-    yield f"manual = {_text(config.manual)}"
-    yield f"feedback = {_text(config.feedback)}"
+    yield f"unmatched = {quoted(config.unmatched)}"
+    yield f"manual = {quoted(config.manual)}"
+    yield f"feedback = {quoted(config.feedback)}"
 
 
 def _rule(rule: Rule) -> Iterator[str]:
     groups = offered(rule.sources, *rule.from_fallback)
     yield _header("[[rule]]", rule.origin)
-    yield f"name = {_text(rule.name)}"
-    yield f"action = {_text(rule.action)}"
+    yield f"name = {quoted(rule.name)}"
+    yield f"action = {quoted(rule.action)}"
     yield f"{'follow' if rule.follows else 'from'} = {_selectors(rule.sources)}"
     yield f"to = {_selectors(rule.destinations, groups)}"
     if rule.when != When():
         yield f"when = {_when(rule.when)}"
     if rule.profiles is not None:
-        yield f"profiles = {_list(map(_text, sorted(rule.profiles)))}"
+        yield f"profiles = {_list(map(quoted, sorted(rule.profiles)))}"
     yield f"priority = {rule.priority}"
     yield f"enabled = {_flag(rule.enabled)}"
     if rule.action is Action.CONNECT:
@@ -60,10 +63,10 @@ def _rule(rule: Rule) -> Iterator[str]:
 
 def _connecting(rule: Rule, groups: frozenset[str]) -> Iterator[str]:
     """Give what only a rule that connects says."""
-    yield f"pair = {_text(rule.pair) if isinstance(rule.pair, str) else _channel_map(rule.pair)}"
+    yield f"pair = {quoted(rule.pair) if isinstance(rule.pair, str) else _channel_map(rule.pair)}"
     yield f"complete = {_flag(rule.complete)}"
     if rule.exclusive is not None:
-        yield f"exclusive = {_text(rule.exclusive)}"
+        yield f"exclusive = {quoted(rule.exclusive)}"
     if rule.fallback:
         yield f"fallback = {_each(rule.fallback, groups)}"
     if rule.from_fallback:
@@ -71,13 +74,13 @@ def _connecting(rule: Rule, groups: frozenset[str]) -> Iterator[str]:
     if rule.via:
         yield f"via = {_each(rule.via, groups)}"
     if rule.manual is not None:
-        yield f"manual = {_text(rule.manual)}"
+        yield f"manual = {quoted(rule.manual)}"
     yield f"allow_feedback = {_flag(rule.allow_feedback)}"
     yield f"same_client = {_flag(rule.same_client)}"
 
 
 def _channel_map(channels: ChannelMap) -> str:
-    return _inline(f"{_text(source)} = {_list(map(_text, endings))}" for source, endings in channels)
+    return _inline(f"{quoted(source)} = {_list(map(quoted, endings))}" for source, endings in channels)
 
 
 def _when(when: When) -> str:
@@ -86,26 +89,18 @@ def _when(when: When) -> str:
 
 
 def _bus(bus: BusConfig) -> Iterator[str]:
-    yield _header("[[bus]]", bus.origin)
-    yield f"name = {_text(bus.name)}"
-    yield f"type = {_text(bus.type)}"
-    yield f"channels = {_list(map(_text, bus.inputs))}"
-    yield f"outputs = {_list(map(_text, bus.outputs))}"
-    yield f"gain = {bus.gain_db!r}"
-    yield f"channel_gains = {_list(map(repr, bus.channel_gains_db))}"
-    yield f"mute = {_flag(bus.mute)}"
-    if bus.matrix is not None:
-        yield f"matrix = {_list(_list(map(repr, row)) for row in bus.matrix)}"
-    yield f"fade_ms = {bus.fade_ms!r}"
+    yield f"[[bus]]  # {MADE}" if bus.origin is None else _header("[[bus]]", bus.origin)
+    for key, value in bus_table(bus).items():
+        yield f"{key} = {_value(value)}"
 
 
 def _profile(profile: Profile) -> Iterator[str]:
     yield _header("[[profile]]", profile.origin)
-    yield f"name = {_text(profile.name)}"
+    yield f"name = {quoted(profile.name)}"
     if profile.description:
-        yield f"description = {_text(profile.description)}"
+        yield f"description = {quoted(profile.description)}"
     for name, bus in profile.buses.items():
-        yield f"[profile.bus.{_text(name)}]"
+        yield f"[profile.bus.{quoted(name)}]"
         if bus.gain_db is not None:
             yield f"gain = {bus.gain_db!r}"
         if bus.mute is not None:
@@ -114,7 +109,7 @@ def _profile(profile: Profile) -> Iterator[str]:
 
 def _header(header: str, origin: Origin | None) -> str:
     # A path may hold a line break.
-    return header if origin is None else f"{header}  # {_printable(shown(str(origin)))}"
+    return header if origin is None else f"{header}  # {printable(shown(str(origin)))}"
 
 
 def _each(entries: Iterable[Selectors], groups: frozenset[str] = NO_GROUPS) -> str:
@@ -131,8 +126,8 @@ def _selectors(selectors: Selectors, groups: frozenset[str] = NO_GROUPS) -> str:
 def _selector(selector: Selector, groups: frozenset[str]) -> str:
     match selector:
         case BusSelector():
-            channel = [f"channel = {_text(selector.channel)}"] if selector.channel is not None else []
-            return _inline([f"bus = {_text(selector.bus)}", *channel])
+            channel = [f"channel = {quoted(selector.channel)}"] if selector.channel is not None else []
+            return _inline([f"bus = {quoted(selector.bus)}", *channel])
         case PortSelector():
             return _plain(selector, groups) or _table(selector, groups)
         case _:
@@ -143,7 +138,7 @@ def _plain(selector: PortSelector, groups: frozenset[str]) -> str | None:
     """Give the selector as one string, where it can be one."""
     name, client, port = selector.name, selector.client, selector.port
     if name is not None and selector == PortSelector(name=name) and name.form is Form.REGEX:
-        return _text(f"/{name.text}/")
+        return quoted(f"/{name.text}/")
     if client is None or selector != PortSelector(client=client, port=port) or client.form is not Form.GLOB:
         return None
     # The first `:` would end the client.
@@ -152,20 +147,20 @@ def _plain(selector: PortSelector, groups: frozenset[str]) -> str | None:
         if port.form is not Form.GLOB:
             return None
         text = f"{text}:{_literal(port, groups)}"
-    return _text(_no_regex(text))
+    return quoted(_no_regex(text))
 
 
 def _table(selector: PortSelector, groups: frozenset[str]) -> str:
-    items = [f"exact = {_text(_literal(selector.name, groups))}"] if selector.name is not None else []
+    items = [f"exact = {quoted(_literal(selector.name, groups))}"] if selector.name is not None else []
     patterns = {
         "client": selector.client,
         "port": selector.port,
         "alias": selector.alias,
         "pretty_name": selector.pretty_name,
     }
-    items += [f"{key} = {_text(_pattern(pattern, groups))}" for key, pattern in patterns.items() if pattern is not None]
+    items += [f"{key} = {quoted(_pattern(pattern, groups))}" for key, pattern in patterns.items() if pattern is not None]
     if selector.type is not None:
-        items.append(f"type = {_text(selector.type)}")
+        items.append(f"type = {quoted(selector.type)}")
     flags = {"physical": selector.physical, "terminal": selector.terminal}
     items += [f"{key} = {_flag(value)}" for key, value in flags.items() if value is not None]
     if selector.nth is not None:
@@ -179,15 +174,10 @@ def _pattern(pattern: Pattern, groups: frozenset[str]) -> str:
 
 def _literal(pattern: Pattern, groups: frozenset[str]) -> str:
     r"""Give the text of a glob or of a name; what was written `\xNN` lest it mean something still means nothing."""
-    text = _printable(shown(pattern.text))
+    text = printable(shown(pattern.text))
     for group in references(text) & (groups - pattern.references):
         text = text.replace(f"{{{group}}}", rf"\x7b{group}}}")
     return text
-
-
-def _printable(text: str) -> str:
-    r"""Give the text with `\xNN` for each byte of what is no printable character."""
-    return "".join(c if c.isprintable() else "".join(rf"\x{byte:02x}" for byte in c.encode()) for c in text)
 
 
 def _no_regex(text: str) -> str:
@@ -199,13 +189,20 @@ def _inline(items: Iterable[str]) -> str:
     return f"{{ {', '.join(items)} }}"
 
 
+def _value(value: object) -> str:
+    match value:
+        case bool():
+            return _flag(value)
+        case str():
+            return quoted(value)
+        case list():
+            return _list(map(_value, value))
+        case _:
+            return repr(value)
+
+
 def _list(items: Iterable[str]) -> str:
     return f"[{', '.join(items)}]"
-
-
-def _text(text: str) -> str:
-    # The escapes of JSON are escapes of TOML; but DEL, which JSON leaves as it is, must be escaped in TOML.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _flag(value: bool) -> str:

@@ -84,8 +84,6 @@ def _of_kind(selectors: Iterable[Selector], kind: PortType) -> Selectors:
 
 
 def _flow(selector: Selector) -> PortType | None:
-    if isinstance(selector, BusSelector):
-        return PortType.AUDIO
     return None if selector.type is None else flow(selector.type)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 
 from jackd_router.core.config import Config, Document
@@ -11,8 +12,8 @@ from jackd_router.core.errors import ConfigInvalid, Problem, Severity
 from jackd_router.core.language.parse_buses import read_buses
 from jackd_router.core.language.parse_profiles import read_profiles
 from jackd_router.core.language.parse_rules import Known, read_rules
+from jackd_router.core.language.parse_selectors import client_pattern
 from jackd_router.core.language.reading import Table
-from jackd_router.core.language.vocabulary import NOT_YET
 
 NAME_BYTES = 63
 """The longest name of a client and of a server (JACK2; measured)."""
@@ -39,6 +40,7 @@ def parse(documents: Sequence[Document], unread: Sequence[Problem] = ()) -> Conf
     for table in tables:
         table.check_keys("file")
         config = _read_settings(table, config)
+        read_about(table)
     buses = read_buses(tables, problems)
     profiles = read_profiles(tables, problems, buses, all_read=not unread)
     rules = read_rules(tables, problems, Known(config.client_name, buses, profiles, all_read=not unread))
@@ -57,13 +59,21 @@ def _read_settings(file: Table, before: Config) -> Config:
     return replace(
         before,
         server_name=_name(server, "/", before.server_name),
-        library=server.choice("library", Library(before.library), NOT_YET["library"]),
+        library=server.choice("library", Library(before.library)),
+        system=client_pattern(server, "system") or before.system,
         client_name=_name(client, ":*?\\", before.client_name) or before.client_name,
         watch=daemon.flag("watch", before.watch),
         unmatched=policy.choice("unmatched", before.unmatched),
         manual=policy.choice("manual", before.manual),
         feedback=policy.choice("feedback", before.feedback),
     )
+
+
+def read_about(file: Table) -> tuple[datetime | None, str]:
+    """Give what the file says of itself as a snapshot: when it was made, and its description. Nothing depends on it."""
+    about = file.table("snapshot")
+    about.check_keys("snapshot")
+    return about.moment("created"), about.text("description", "")
 
 
 def _name(table: Table, forbidden: str, default: str | None) -> str | None:

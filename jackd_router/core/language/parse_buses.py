@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from jackd_router.core.config import BusConfig, BusType
+from jackd_router.core.config import ALL_MIDI_CHANNELS, BusConfig, BusType
 from jackd_router.core.errors import Problem
 from jackd_router.core.language.reading import Table, counted, found, found_many, in_range, limits, unique
-from jackd_router.core.language.vocabulary import NOT_YET
+from jackd_router.core.language.vocabulary import ONLY_OF_TYPE
 from jackd_router.core.names import bus_port
 
 MAX_BUSES = 64
@@ -17,6 +17,9 @@ MAX_PORTS = 1024
 """Inputs of all buses together; outputs likewise."""
 PORT_NAME_BYTES = 254
 """The longest short name of a port (JACK2; measured)."""
+
+MADE = "made at run time"
+"""Stands for the place of a bus that no file defines."""
 
 SILENCE_DB = -144.0
 MAX_GAIN_DB = 20.0
@@ -30,14 +33,22 @@ _NAME_WORDS = "letters (A-Z, a-z), digits, '-' and '_'"
 def read_buses(files: Sequence[Table], problems: list[Problem]) -> tuple[BusConfig, ...]:
     """Give the buses of all files; what is wrong is noted."""
     tables = [table for file in files for table in file.tables("bus")]
-    buses = [(table, _read_bus(table)) for table in tables]
+    buses = [(table, read_bus(table)) for table in tables]
     unique(problems, "bus", ((bus.name, table.origin) for table, bus in buses if bus.name))
-    _check_together(buses)
+    check_together(buses)
     return tuple(bus for _, bus in buses)
 
 
-def _read_bus(table: Table) -> BusConfig:
+def read_bus(table: Table) -> BusConfig:
+    """Give the bus of one table; what is wrong with it alone is noted."""
     table.check_keys("bus")
+    kind = table.choice("type", BusType.AUDIO)
+    for other in BusType:
+        for key in ONLY_OF_TYPE[other] if other is not kind else ():
+            if key in table.values:
+                table.complain(
+                    f'{key}: a bus of the type "{kind}" has none; only one of the type "{other}" has', key, of_key=True
+                )
     inputs = _channels(table, "channels", ("1", "2"))
     outputs = _channels(table, "outputs", inputs)
     return BusConfig(
@@ -45,13 +56,29 @@ def _read_bus(table: Table) -> BusConfig:
         inputs=inputs,
         outputs=outputs,
         origin=table.origin,
-        type=table.choice("type", BusType.AUDIO, NOT_YET["bus type"]),
+        type=kind,
         gain_db=max(table.number("gain", 0.0, float("-inf"), MAX_GAIN_DB, unit="dB"), SILENCE_DB),
         channel_gains_db=_channel_gains(table, inputs),
         mute=table.flag("mute", default=False),
         matrix=_matrix(table, len(outputs), len(inputs)),
         fade_ms=table.number("fade_ms", 20.0, 0.0, MAX_FADE_MS, unit="ms"),
+        midi_channels=_midi_channels(table),
     )
+
+
+def bus_table(bus: BusConfig) -> dict[str, object]:
+    """Give the table that `read_bus` makes this bus of, with every default written out."""
+    table: dict[str, object] = {"name": bus.name, "type": str(bus.type), "channels": list(bus.inputs), "mute": bus.mute}
+    if bus.type is BusType.MIDI:
+        return table | {"midi_channels": list(bus.midi_channels)}
+    if bus.matrix is not None:
+        table["matrix"] = [list(row) for row in bus.matrix]
+    return table | {
+        "outputs": list(bus.outputs),
+        "gain": bus.gain_db,
+        "channel_gains": list(bus.channel_gains_db),
+        "fade_ms": bus.fade_ms,
+    }
 
 
 def _name(table: Table) -> str:
@@ -127,6 +154,22 @@ def _matrix(table: Table, outputs: int, inputs: int) -> tuple[tuple[float, ...],
     return tuple(rows)
 
 
+def _midi_channels(table: Table) -> tuple[int, ...]:
+    value = table.values.get("midi_channels")
+    if value is None:
+        return ALL_MIDI_CHANNELS
+    words = "a number from 1 to 16, or a list of some"
+    channels = [value] if isinstance(value, int) else value
+    if not isinstance(channels, list) or not channels:
+        table.wrong("midi_channels", value, words)
+        return ALL_MIDI_CHANNELS
+    right = [channel for channel in channels if type(channel) is int and channel in ALL_MIDI_CHANNELS]
+    for index, channel in enumerate(channels):
+        if type(channel) is not int or channel not in ALL_MIDI_CHANNELS:
+            table.wrong("midi_channels", channel, words, "midi_channels", *([index] if channels is value else []))
+    return tuple(sorted(set(right))) or ALL_MIDI_CHANNELS
+
+
 def _numbers(table: Table, key: str, values: Sequence[object], low: float, high: float, unit: str, *path: int) -> Iterator[float]:
     for index, value in enumerate(values):
         number = in_range(value, low, high)
@@ -135,7 +178,7 @@ def _numbers(table: Table, key: str, values: Sequence[object], low: float, high:
         yield number or 0.0
 
 
-def _check_together(buses: Sequence[tuple[Table, BusConfig]]) -> None:
+def check_together(buses: Sequence[tuple[Table, BusConfig]]) -> None:
     """Note what only all buses together get wrong: too many, and ports that would have one name."""
     counts = {"inputs": 0, "outputs": 0}
     owners: dict[str, BusConfig] = {}
@@ -160,6 +203,7 @@ def _check_port_names(table: Table, bus: BusConfig, owners: dict[str, BusConfig]
     taken = next((port for port in ports if owners.get(port, bus).name != bus.name), None)
     if taken:
         other = owners[taken]
-        table.complain(f'both this bus and "{other.name}" ({other.origin}) would have the port {found(taken)}', "name")
+        where = other.origin or MADE
+        table.complain(f'both this bus and "{other.name}" ({where}) would have the port {found(taken)}', "name")
     for port in ports:
         owners.setdefault(port, bus)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jackd_router.core.config import DEFAULT_PROFILE, BusConfig, Profile, ProfileBus
-from jackd_router.core.errors import Problem
+from jackd_router.core.config import DEFAULT_PROFILE, BusConfig, BusType, Profile, ProfileBus
+from jackd_router.core.errors import Problem, Severity
 from jackd_router.core.language.parse_buses import MAX_GAIN_DB, SILENCE_DB
-from jackd_router.core.language.reading import Table, unique
+from jackd_router.core.language.reading import Table, found, unique, unknown_bus
 
 
 def read_profiles(
@@ -28,19 +28,24 @@ def _read_profile(table: Table, known: Mapping[str, BusConfig] | None) -> Profil
     if "name" not in table.values:
         table.complain("a profile must have a name")
     buses = table.table("bus")
-    read = {name: _read_bus(buses, name) for name in buses.values}
+    read = {name: _read_bus(buses, name, known.get(name) if known else None) for name in buses.values}
+    for name in read:
+        if known is not None and name not in known:
+            buses.complain(unknown_bus(name, known), name, of_key=True, severity=Severity.WARNING)
     return Profile(
         name=table.text("name", ""),
         description=table.text("description", ""),
-        buses={name: values for name, values in read.items() if known is None or buses.knows(name, known, "bus")},
+        buses=read,
         origin=table.origin,
     )
 
 
-def _read_bus(buses: Table, name: str) -> ProfileBus:
-    """Give what is set on one bus."""
+def _read_bus(buses: Table, name: str, bus: BusConfig | None) -> ProfileBus:
+    """Give what is set on one bus, where that is known."""
     table = buses.table(name)
     table.check_keys("bus of a profile")
+    if bus is not None and bus.type is BusType.MIDI and "gain" in table.values:
+        table.complain(f"gain: {found(name)} is a bus of MIDI, which has none", "gain", of_key=True)
     gain_db = max(table.number("gain", 0.0, float("-inf"), MAX_GAIN_DB, unit="dB"), SILENCE_DB)
     return ProfileBus(
         gain_db=gain_db if "gain" in table.values else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jackd_router.core.config import (
     Action,
@@ -23,9 +23,11 @@ from jackd_router.core.language.follow_cycles import find_cycles
 from jackd_router.core.language.parse_selectors import Side, Surroundings, offered, read_each, read_selectors
 from jackd_router.core.language.reading import TEXT, Table, found, unique
 from jackd_router.core.language.vocabulary import CONNECT_ONLY
-from jackd_router.core.selecting.selectors import BusPorts, BusSelector, PortSelector, Selectors, flow
+from jackd_router.core.selecting.selectors import BusSelector, Selectors, flow
 
 MAX_PRIORITY = 2**31 - 1
+_MOST_REMEMBERED = 2000
+"""Rules as they were read before: 8 MB at most, with texts of 2,000 letters each."""
 
 _CHANNEL_MAP = 'a table of endings { FL = "AUX0", FR = ["AUX1", "AUX3"] }'
 
@@ -41,18 +43,49 @@ class Known:
 
     def around_selectors(self) -> Surroundings:
         """Give what selectors need of it."""
-        buses = tuple(BusPorts(bus.name, bus.inputs, bus.outputs) for bus in self.buses)
-        return Surroundings(self.client_name, buses, self.all_read)
+        return Surroundings(self.client_name, tuple(bus.ports for bus in self.buses), self.all_read)
 
 
 def read_rules(files: Sequence[Table], problems: list[Problem], known: Known) -> tuple[Rule, ...]:
     """Give the rules of all files, in file order; what is wrong is noted."""
     tables = [table for file in files for table in file.tables("rule")]
     around = known.around_selectors()
-    rules = [_RuleReader(table, known, around).read() for table in tables]
+    rules = [_read_before.read(table, known, around, problems) for table in tables]
     unique(problems, "rule", ((rule.name, table.origin) for table, rule in zip(tables, rules, strict=True) if rule.name))
     _check_follows(tables, rules)
     return tuple(rules)
+
+
+class _ReadBefore:
+    """Reads rules, but for those that were read before without a mistake: most are the same from one reload to the next."""
+
+    def __init__(self) -> None:
+        self._rules: dict[object, Rule] = {}
+
+    def read(self, table: Table, known: Known, around: Surroundings, problems: list[Problem]) -> Rule:
+        """Give the rule; what is wrong is noted among the problems."""
+        try:
+            # All that a rule depends on beside the place where it stands. The text tells 1, 1.0 and true apart.
+            says = (repr(table.values), around, tuple(profile.name for profile in known.profiles))
+        except ValueError:  # an integer of more digits than Python writes out: a mistake wherever it stands
+            return _RuleReader(table, known, around).read()
+        rule = self._rules.get(says)
+        if rule is not None:
+            return replace(rule, origin=table.origin)
+        count = len(problems)
+        rule = _RuleReader(table, known, around).read()
+        if len(problems) == count:
+            if len(self._rules) >= _MOST_REMEMBERED:
+                self.cache_clear()
+            self._rules[says] = rule
+        return rule
+
+    def cache_clear(self) -> None:
+        """Forget all, as functions do that remember."""
+        self._rules.clear()
+
+
+_read_before = _ReadBefore()
 
 
 class _RuleReader:
@@ -190,7 +223,7 @@ def _check_groups(table: Table, rule: Rule) -> None:
     origin = "follow" if rule.follows else "from"
     offers = {origin: rule.sources, "from_fallback": tuple(selector for entry in rule.from_fallback for selector in entry)}
     for key, selectors in places.items():
-        for group in sorted(frozenset[str]().union(*(selector.needs for selector in selectors))):
+        for group in sorted({group for selector in selectors for group in selector.needs}):
             for offering, sources in offers.items():
                 if not all(group in selector.provides for selector in sources):
                     text = f"{{{group}}} is used here, so every alternative of '{offering}' must have that group"
@@ -232,5 +265,5 @@ def _only_buses(selectors: Selectors) -> bool:
 
 def _types(selectors: Selectors) -> frozenset[PortType]:
     """Give the types of ports that are meant; none where any type is."""
-    types = {selector.type if isinstance(selector, PortSelector) else None for selector in selectors}
+    types = {selector.type for selector in selectors}
     return frozenset(kind for kind in types if kind is not None) if None not in types else frozenset()

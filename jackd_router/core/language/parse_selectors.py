@@ -10,11 +10,11 @@ from typing import NamedTuple
 from jackd_router.core.config import Path
 from jackd_router.core.errors import Severity, UserError
 from jackd_router.core.graph import PortType
-from jackd_router.core.language.reading import TEXT, Table, found, perhaps_meant
+from jackd_router.core.language.reading import TEXT, Table, found, perhaps_meant, unknown_bus
 from jackd_router.core.language.vocabulary import KNOWN
 from jackd_router.core.names import parse_shown
-from jackd_router.core.selecting.patterns import Form, Pattern, references
-from jackd_router.core.selecting.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors
+from jackd_router.core.selecting.patterns import Form, Pattern, pattern_of, references
+from jackd_router.core.selecting.selectors import BusPorts, BusSelector, PortSelector, Selector, Selectors, selector_of
 
 MAX_NTH = 65_535
 
@@ -108,14 +108,14 @@ class _Reader:
     def _read_text(self, text: str) -> PortSelector | None:
         if _is_regex(text):
             name = self._pattern(text)
-            return None if name is None else PortSelector(name=name)
+            return None if name is None else selector_of(name=name)
         if text.startswith("/"):
             what = f"{found(text)} is taken as a plain name; a regular expression ends with a slash, too"
             self._table.complain(what, *self._path, severity=Severity.WARNING)
         client_text, colon, port_text = text.partition(":")
         client = self._pattern(client_text, Form.GLOB)
         port = self._pattern(port_text, Form.GLOB) if colon else None
-        return None if client is None or (colon and port is None) else PortSelector(client=client, port=port)
+        return None if client is None or (colon and port is None) else selector_of(client=client, port=port)
 
     def _read_table(self, values: Mapping[str, object]) -> Selector | None:
         table = self._table.inner(values, *self._path)
@@ -126,7 +126,7 @@ class _Reader:
         if "bus" in values or "channel" in values:
             return self._read_bus(table)
         patterns = {key: self._table_pattern(table, key) for key in ("exact", "client", "port", "alias", "pretty_name")}
-        selector = PortSelector(
+        selector = selector_of(
             name=patterns["exact"],
             client=patterns["client"],
             port=patterns["port"],
@@ -153,16 +153,7 @@ class _Reader:
 
     def _pattern(self, text: str, form: Form | None = None, *path: str) -> Pattern | None:
         """Give the compiled pattern; a regular expression when no other form is given."""
-        used = references(text) & self._groups
-        try:
-            if form is not None:
-                return Pattern(form, parse_shown(text), used)
-            return Pattern(Form.REGEX, text[1:-1], used)
-        except UserError as error:
-            self._table.complain(str(error), *self._path, *path)
-        except (re.error, OverflowError, RecursionError) as error:
-            self._table.complain(f"not a regular expression: {found(text)}: {error}", *self._path, *path)
-        return None
+        return _pattern(self._table, (*self._path, *path), text, form, references(text) & self._groups)
 
     def _read_bus(self, table: Table) -> BusSelector | None:
         for key in table.values:
@@ -178,18 +169,35 @@ class _Reader:
         return BusSelector(bus, channel, self._around.client_name, used, self._around.buses)
 
     def _check_bus(self, table: Table, bus: str, channel: str | None) -> None:
-        """Note a bus or a channel that does not exist."""
+        """Note a channel that a bus does not have, and warn of a bus that may come at run time, or is a mistake."""
         if not bus or not self._around.all_read:
             return
         buses = {known.name: known for known in self._around.buses}
         if bus not in buses:
-            listed = ", ".join(f'"{name}"' for name in buses if name) or "none, no bus is defined"
-            table.wrong("bus", bus, listed + perhaps_meant(bus, buses))
+            table.complain(unknown_bus(bus, buses), "bus", severity=Severity.WARNING)
             return
         known = buses[bus]
         channels = {Side.OUTPUTS: known.outputs, Side.INPUTS: known.inputs}.get(self._side, known.inputs + known.outputs)
         if channel is not None and channel not in channels:
             table.wrong("channel", channel, ", ".join(f'"{name}"' for name in dict.fromkeys(channels)))
+
+
+def client_pattern(table: Table, key: str) -> Pattern | None:
+    """Give the pattern for the names of clients that stands at a key outside of rules; None where there is none."""
+    text = table.text(key, "")
+    return _pattern(table, (key,), text, None if _is_regex(text) else Form.GLOB) if text else None
+
+
+def _pattern(table: Table, path: Path, text: str, form: Form | None, used: frozenset[str] = frozenset()) -> Pattern | None:
+    try:
+        if form is not None:
+            return pattern_of(form, parse_shown(text), used)
+        return pattern_of(Form.REGEX, text[1:-1], used)
+    except UserError as error:
+        table.complain(str(error), *path)
+    except (re.error, OverflowError, RecursionError) as error:
+        table.complain(f"not a regular expression: {found(text)}: {error}", *path)
+    return None
 
 
 def _is_regex(text: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
 from jackd_router.core.config import Document, Origin, Path
 from jackd_router.core.errors import Problem, Severity
-from jackd_router.core.language.vocabulary import KNOWN, NOT_YET, not_yet
+from jackd_router.core.language.vocabulary import KNOWN
 from jackd_router.core.names import nearest
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -42,13 +43,9 @@ class Table:
 
     def check_keys(self, kind: str) -> None:
         """Note every key that this kind of table does not have."""
-        known, later = KNOWN[kind], NOT_YET.get(kind, ())
+        known = KNOWN[kind]
         for key in self.values:
-            if key in known:
-                continue
-            if key in later:
-                self.complain(not_yet(f"'{key}'"), key, of_key=True)
-            else:
+            if key not in known:
                 near = nearest(key, known)
                 meant = f"did you mean '{near}'? " if near else ""
                 self.complain(f"unknown key {found(key)}; {meant}known here: {', '.join(known)}", key, of_key=True)
@@ -71,6 +68,15 @@ class Table:
         self.wrong(key, value, "true, false")
         return default
 
+    def moment(self, key: str) -> datetime | None:
+        """Give a moment, if one is written."""
+        value = self.values.get(key)
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            return value
+        if key in self.values:
+            self.wrong(key, value, "a date and a time with its offset, 2026-05-01T20:00:00Z")
+        return None
+
     def integer(self, key: str, default: int, low: int, high: int) -> int:
         """Give an integer within the limits."""
         value = self.values.get(key, default)
@@ -88,20 +94,13 @@ class Table:
             return default
         return number
 
-    def choice(self, key: str, default: Choice, later: Sequence[str] = (), also: Sequence[str] = ()) -> Choice:
-        """Give one of the words that the default's type has; those that come later are refused as such.
-
-        `also` says what is allowed besides, and read elsewhere.
-        """
+    def choice(self, key: str, default: Choice, also: Sequence[str] = ()) -> Choice:
+        """Give one of the words that the default's type has; `also` says what is allowed besides, and read elsewhere."""
         if key not in self.values:
             return default
-        value, words = self.values[key], [word for word in type(default) if word not in later]
-        if isinstance(value, str):
-            if value in later:
-                self.complain(not_yet(f'{key} = "{value}"'), key)
-                return default
-            if value in words:
-                return type(default)(value)
+        value, words = self.values[key], list(type(default))
+        if isinstance(value, str) and value in words:
+            return type(default)(value)
         self.wrong(key, value, ", ".join([*(f'"{word}"' for word in words), *also]) + perhaps_meant(value, words))
         return default
 
@@ -182,6 +181,11 @@ def perhaps_meant(value: object, known: Iterable[str]) -> str:
     """Give the words that ask whether one of the known ones was meant; "" where none is near."""
     near = nearest(value, known) if isinstance(value, str) else None
     return f' (did you mean "{near}"?)' if near else ""
+
+
+def unknown_bus(name: str, known: Iterable[str]) -> str:
+    """Give the words for a bus that no file defines: that is no error, for buses are made at run time too."""
+    return f"no [[bus]] is called {found(name)}{perhaps_meant(name, known)}: it means nothing until one is made at run time"
 
 
 def found(value: object) -> str:

@@ -1,10 +1,10 @@
-"""The keys of the configuration: those that are known in each kind of table, and those that come with a later version."""
+"""The keys of the configuration that are known in each kind of table."""
 
 from __future__ import annotations
 
 KNOWN: dict[str, tuple[str, ...]] = {
-    "file": ("server", "client", "daemon", "policy", "rule", "bus", "profile"),
-    "server": ("name", "library"),
+    "file": ("server", "client", "daemon", "policy", "rule", "bus", "profile", "snapshot"),
+    "server": ("name", "library", "system"),
     "client": ("name",),
     "daemon": ("watch",),
     "policy": ("unmatched", "manual", "feedback"),
@@ -29,9 +29,10 @@ KNOWN: dict[str, tuple[str, ...]] = {
         "same_client",
     ),
     "when": ("present", "absent"),
-    "bus": ("name", "type", "channels", "outputs", "gain", "channel_gains", "mute", "matrix", "fade_ms"),
+    "bus": ("name", "type", "channels", "outputs", "gain", "channel_gains", "mute", "matrix", "fade_ms", "midi_channels"),
     "profile": ("name", "description", "bus"),
     "bus of a profile": ("gain", "mute"),
+    "snapshot": ("created", "description"),
     "selector": (
         "client",
         "port",
@@ -61,16 +62,8 @@ CONNECT_ONLY = (
 )
 """Keys of a rule that mean nothing with `forbid` and `leave`."""
 
-NOT_YET: dict[str, tuple[str, ...]] = {
-    "server": ("system",),
-    "bus": ("midi_channels",),
-    # Values of keys that are known.
-    "library": ("pipewire",),
-    "bus type": ("midi",),
+ONLY_OF_TYPE = {
+    "audio": ("outputs", "gain", "channel_gains", "matrix", "fade_ms"),
+    "midi": ("midi_channels",),
 }
-"""What the language has and this program does not: refused by name, for a key that is ignored would widen a rule."""
-
-
-def not_yet(text: str) -> str:
-    """Give the words that refuse it."""
-    return f"{text} is not supported by this version yet"
+"""Keys of a bus that mean nothing for one of another type."""

@@ -6,13 +6,14 @@ They are texts that stand in one part of a name. The parts are the client, as `N
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
 from operator import add
 from typing import NamedTuple
 
 from jackd_router.core.graph import Port
+from jackd_router.core.selecting.patterns import Pattern
 from jackd_router.core.selecting.required import Runs, fold
 from jackd_router.core.selecting.selectors import BusSelector, Selector, flow
 
@@ -24,45 +25,59 @@ class Clue(NamedTuple):
 
     texts: Texts
     reach: int
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is all of a part."""
-        return len(self.texts) == 1 and is_whole(self.texts[0])
-
-    @property
-    def is_property(self) -> bool:
-        """Whether it is no part of a name."""
-        return self.texts[0].startswith("\1")
+    is_whole: bool = False
+    """Whether it is all of a part."""
+    is_property: bool = False
+    """Whether it is no part of a name."""
 
 
 Way = list[list[Clue]]
-"""A way to find a selector: alternatives, of each of which all clues are true. One clue of each is enough to look for."""
+"""A way to find a selector: alternatives, of each of which all clues are true. One clue of each is enough to look for.
+
+Those that are all of a part come first: they are looked up at once.
+"""
 
 _CLIENT, _IN_CLIENT, _IN_SHORT_NAME, _SHORT_NAME, _PROPERTY = 1, 1, 16, 1000, 10**6  # a whole short name serves beside others
 _VAGUE = 4
 """How much farther a text of one or two letters reaches."""
-ANYTHING = Clue(("\1",), _PROPERTY)
+ANYTHING = Clue(("\1",), _PROPERTY, is_property=True)
 
 
-def ways(selector: Selector) -> list[Way]:
-    """Give all ways to find a selector; none where any port may match."""
+def ways(selector: Selector) -> Iterator[Way]:
+    """Give all ways to find a selector, those by its client first; none where any port may match."""
     if isinstance(selector, BusSelector):
-        return [[[_clue((f"\0{selector.client}:",), _CLIENT), *_of_bus(selector)]]]
-    given = (
+        yield [[_clue((f"\0{selector.client}:",), _CLIENT), *_of_bus(selector)]]
+        return
+    for pattern, before, after, clues_of in (
         (selector.client, "\0", ":", _of_client),
         (selector.port, ":", "\0", _of_short_name),
         (selector.name, "\0", "\0", _of_name),
         (selector.alias, "\0", "\0", _of_name),
         (selector.pretty_name, "\0", "\0", _of_name),
-    )
-    found = [
-        [[clue for clue in clues_of(runs) if clue.texts] for runs in pattern.required(before, after)]
-        for pattern, before, after, clues_of in given
-        if pattern is not None
+    ):
+        if pattern is not None and (way := _way(pattern, before, after, clues_of)):
+            yield way
+    for text in _properties(selector.type, selector.physical, selector.terminal):
+        yield [[Clue((text,), _PROPERTY, is_property=True)]]
+
+
+@lru_cache(maxsize=8192)
+def certain_texts(selector: Selector) -> Texts:
+    """Give what stands in a name of every port that the selector matches, what tells most first."""
+    certain = (way[0] for way in ways(selector) if len(way) == 1)
+    texts = {text for clues in certain for clue in clues if not clue.is_property for text in clue.texts}
+    return tuple(sorted(texts, key=lambda text: (is_whole(text), len(text), text), reverse=True))
+
+
+@lru_cache(maxsize=8192)
+def _way(pattern: Pattern, before: str, after: str, clues_of: Callable[[Runs], Iterable[Clue]]) -> Way:
+    """Give the way to find who has a name that the pattern fits; empty where some alternative has no clue."""
+    # Kept: hundreds of keys, and of rules, have the same pattern for a client or a short name.
+    way = [
+        sorted((clue for clue in clues_of(runs) if clue.texts), key=lambda clue: not clue.is_whole)
+        for runs in pattern.required(before, after)
     ]
-    properties = _properties(selector.type, selector.physical, selector.terminal)
-    return [way for way in found if all(way)] + [[[Clue((text,), _PROPERTY)]] for text in properties]
+    return way if all(way) else []
 
 
 def _of_bus(selector: BusSelector) -> Iterable[Clue]:
@@ -90,9 +105,7 @@ def _of_name(runs: Runs) -> Iterator[Clue]:
             return
 
 
-@lru_cache(maxsize=4096)
 def _clue(runs: Runs, reach: int, *, may_be_whole: bool = True) -> Clue:
-    # Kept: the keys of a rule differ in one pattern, and a reload has most of its selectors from the one before.
     texts = []
     letters = 0
     for text in map(fold, runs):
@@ -101,7 +114,7 @@ def _clue(runs: Runs, reach: int, *, may_be_whole: bool = True) -> Clue:
             # With another colon than the one before the short name, maybe.
             text, whole = text[1:], False
         if whole:
-            return Clue((text,), _CLIENT if text[0] == "\0" else _SHORT_NAME)
+            return Clue((text,), _CLIENT if text[0] == "\0" else _SHORT_NAME, is_whole=True)
         length = len(text.strip("\0:"))
         if length:
             texts.append(text)
@@ -116,7 +129,7 @@ def is_whole(text: str) -> bool:
 
 def parts_of(port: Port) -> frozenset[str]:
     """Give the parts of every name that the port can be found by."""
-    return _parts_of(port.name, port.aliases, port.pretty_name)
+    return _parts_of(port.name, port.other_names, port.pretty_name)
 
 
 @lru_cache(maxsize=16384)

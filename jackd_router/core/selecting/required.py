@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -37,18 +38,25 @@ def regex_runs(source: str) -> tuple[Runs, ...]:
     Runs are empty where what matches is not plain.
     """
     try:
-        return tuple(dict.fromkeys(_collected(_parsed(source), [("",)])))
+        return tuple(dict.fromkeys(_collected(parsed(source), [("",)])))
     except (re.error, OverflowError, RecursionError, AttributeError, TypeError, ValueError):
         # Not an expression, or a Python whose parser gives something else: nothing is known of what matches.
         return (_UNKNOWN,)
 
 
-def _parsed(source: str) -> Any:
+def parsed(source: str) -> Any:
     """Give the expression as Python's own parser does: operations with their arguments (3.11 to 3.14 alike)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_complaints():
         # Private: where it is missing one day, that is an AttributeError like any other.
         return getattr(re, "_parser", None).parse(source)  # type: ignore[union-attr]
+
+
+@contextmanager
+def without_complaints() -> Iterator[None]:
+    """Do without warnings: what Python's `re` may mean otherwise one day is no reason to refuse a pattern that works."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _collected(operations: Iterable[tuple[Any, Any]], found: list[Runs]) -> list[Runs]:

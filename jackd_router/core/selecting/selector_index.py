@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
+from collections.abc import Set as AbstractSet
 from itertools import chain
+from operator import add
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from jackd_router.core.graph import Port, PortName
-from jackd_router.core.selecting.clues import ANYTHING, Clue, Texts, is_whole, pairs_in, parts_of, properties_of, ways
+from jackd_router.core.selecting.clues import (
+    ANYTHING,
+    Clue,
+    Texts,
+    certain_texts,
+    is_whole,
+    pairs_in,
+    parts_of,
+    properties_of,
+    ways,
+)
 from jackd_router.core.selecting.selectors import Selector, Selectors
 
 Owner = TypeVar("Owner")
 
 _MOST_REMEMBERED = 30_000
 """Parts of names whose owners are remembered: a few more than 4,000 ports with two aliases have."""
+_FEW = 4
+"""A clue that costs no more finds so little that no better one is looked for."""
 _MANY = 8
 """So many ports are sooner compared than sorted out by another clue."""
+_FEW_PARTS = 24
+"""So many parts of names are sooner looked through than found by two letters that fewer have."""
 _SORTED_IN_AT_ONCE = 200
 """Parts of names: takes 1 ms."""
+_FILED_AT_ONCE = 50
+"""Owners with their selectors, at least: takes 1 ms."""
+_PART_FILED = 16
+"""One in so many, where there are more: whoever comes is compared with all that is left."""
 
 
 class _Place(NamedTuple):
@@ -25,10 +46,6 @@ class _Place(NamedTuple):
 
     clue: Clue
     beside: str
-
-
-def _most_telling(texts: Iterable[str]) -> str:
-    return max(texts, key=lambda text: (is_whole(text), len(text), text), default="")
 
 
 class _Found(NamedTuple, Generic[Owner]):
@@ -45,9 +62,11 @@ _NOTHING: _Found[Any] = _Found(frozenset(), {}, {})
 class SelectorIndex(Generic[Owner]):
     """Owners of selectors, found by port. Each alternative is filed under one clue: one that few ports and few others have."""
 
-    __slots__ = ("_filed", "_looked_for", "_owners", "_pair", "_properties", "_remembered")
+    __slots__ = ("_filed", "_looked_for", "_owners", "_pair", "_properties", "_remembered", "_unfiled")
 
     def __init__(self) -> None:
+        self._unfiled: dict[tuple[Owner, Selectors], None] = {}
+        """Filed when ports are compared, or when there is time: a reload that is only tried out needs none of it."""
         self._filed: dict[Owner, list[tuple[Selectors, list[_Place]]]] = {}
         self._owners: dict[Texts, dict[tuple[Owner, str], int]] = {}
         """Texts of a clue -> its owners, with what must be beside, each with how many of its selectors are filed there."""
@@ -62,17 +81,32 @@ class SelectorIndex(Generic[Owner]):
 
     def add(self, owner: Owner, selectors: Selectors) -> None:
         """Add the owner of these selectors; twice is as good as once."""
-        filed = self._filed.setdefault(owner, [])
-        if any(known == selectors for known, _ in filed):
-            return
+        if not any(known == selectors for known, _ in self._filed.get(owner, ())):
+            self._unfiled[owner, selectors] = None
+
+    @property
+    def is_tidy(self) -> bool:
+        """Whether all that was added is filed: then `may_match` is quick."""
+        return not self._unfiled
+
+    def tidy_some(self) -> None:
+        """File some of what was added."""
+        for _ in range(min(max(_FILED_AT_ONCE, len(self._unfiled) // _PART_FILED), len(self._unfiled))):
+            (owner, selectors), _none = self._unfiled.popitem()
+            self._file_all(owner, selectors)
+
+    def _file_all(self, owner: Owner, selectors: Selectors) -> None:
         places = [place for selector in selectors for place in self._best_places(selector)]
-        filed.append((selectors, places))
+        self._filed.setdefault(owner, []).append((selectors, places))
         for place in places:
             self._file(place, owner)
         self._remembered.clear()
 
     def remove(self, owner: Owner, selectors: Selectors) -> None:
         """Remove what was added."""
+        if (owner, selectors) in self._unfiled:
+            del self._unfiled[owner, selectors]
+            return
         filed = self._filed[owner]
         at = next(at for at, (known, _) in enumerate(filed) if known == selectors)
         _, places = filed.pop(at)
@@ -86,7 +120,8 @@ class SelectorIndex(Generic[Owner]):
         """Give the owners of all selectors that may match, and of some that do not; `parts`: what `parts_of` gives for it."""
         parts = parts_of(port) if parts is None else parts
         names = ""
-        found: set[Owner] = set()
+        self.tidy_some()
+        found = {owner for owner, _ in self._unfiled}
         for part in parts:
             owners, with_part, with_text = self._remembered.get(part) or self._remember(part)
             found |= owners
@@ -106,7 +141,9 @@ class SelectorIndex(Generic[Owner]):
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()
         filed = list(self._owners.get((part,), ()))
-        for pair in self._looked_for.keys() & {*part, *pairs_in(part)}:
+        # Not `pairs_in`, whose order nobody needs here: it takes twice as long.
+        letters = set(map(add, part, part[1:])).union(part)
+        for pair in self._looked_for.keys() & letters:
             for texts in self._looked_for[pair]:
                 if texts[0] in part and (len(texts) == 1 or all(map(part.__contains__, texts))):
                     filed += self._owners[texts]
@@ -121,15 +158,16 @@ class SelectorIndex(Generic[Owner]):
 
     def _best_places(self, selector: Selector) -> list[_Place]:
         """Give the best place for each alternative of the best way."""
-        found = ways(selector)
         best, least = [ANYTHING], 0
-        for way in found:
+        for way in ways(selector):
             chosen = [clues[0] if len(clues) == 1 else min(clues, key=self._cost) for clues in way]
             cost = sum(map(self._cost, chosen))
             if not least or cost < least:
                 best, least = chosen, cost
-        certain = [text for way in found if len(way) == 1 for clue in way[0] if not clue.is_property for text in clue.texts]
-        return [_Place(clue, _most_telling(set(certain) - set(clue.texts))) for clue in best]
+            if least <= _FEW:
+                break
+        certain = certain_texts(selector)
+        return [_Place(clue, next((text for text in certain if text not in clue.texts), "")) for clue in best]
 
     def _cost(self, clue: Clue) -> int:
         return clue.reach * (1 + len(self._owners.get(clue.texts, ())))
@@ -177,22 +215,34 @@ class SelectorIndex(Generic[Owner]):
                 del self._looked_for[pair]
 
 
+_NO_PARTS: AbstractSet[str] = frozenset()
+_NO_PORTS: AbstractSet[PortName] = frozenset()
+
+
+def _union(several: Iterable[AbstractSet[PortName]]) -> AbstractSet[PortName]:
+    found: set[PortName] = set()
+    return found.union(*several)
+
+
 class PortIndex:
     """Ports, found by the selectors that may mean them."""
 
-    __slots__ = ("_names", "_parts", "_ports", "_unsorted")
+    __slots__ = ("_names", "_parts", "_ports", "_remembered", "_unsorted")
 
     def __init__(self) -> None:
         self._names: set[PortName] = set()
         self._ports: dict[str, set[PortName]] = {}
         """Part of a name -> the ports that have it."""
-        self._parts: dict[str, set[str]] = {}
+        self._parts: defaultdict[str, set[str]] = defaultdict(set)
         """Two letters -> the parts of names that contain them, apart from those that are not sorted in yet."""
         self._unsorted: set[str] = set()
+        self._remembered: dict[Texts, AbstractSet[PortName]] = {}
+        """Texts -> the ports that have a part with all of them: the keys of a rule, and the rules for a client, share theirs."""
 
     def add(self, name: PortName, parts: Iterable[str]) -> None:
         """Add what is not there under this name; `parts`: what `parts_of` gives for it."""
         self._names.add(name)
+        self._remembered.clear()
         for part in parts:
             ports = self._ports.get(part)
             if ports is None:
@@ -205,6 +255,7 @@ class PortIndex:
     def remove(self, name: PortName, parts: Iterable[str]) -> None:
         """Remove what was added."""
         self._names.discard(name)
+        self._remembered.clear()
         for part in parts:
             ports = self._ports[part]
             ports.discard(name)
@@ -212,47 +263,74 @@ class PortIndex:
                 del self._ports[part]
                 self._forget(part)
 
-    def may_match(self, selectors: Selectors) -> set[PortName]:
-        """Give all ports that may match, and some that do not."""
-        return set[PortName]().union(*map(self._may_be_meant, selectors)) if self._names else set()
+    @property
+    def is_tidy(self) -> bool:
+        """Whether all parts of names are sorted in: then `may_match` is quick."""
+        return not self._unsorted
 
-    def _may_be_meant(self, selector: Selector) -> set[PortName]:
-        found = self._names
-        # Ways by the client come first, and are the shortest.
-        for way in ways(selector):
-            found = found & set[PortName]().union(*map(self._with_all, way))
-            if len(found) <= _MANY:
-                break
-        return found
-
-    def _with_all(self, clues: Iterable[Clue]) -> set[PortName]:
-        """Give the ports that have all these clues, or more."""
-        found = self._names
-        for clue in sorted(clues, key=lambda clue: not clue.is_whole):
-            if len(found) <= _MANY:
-                break
-            if clue.is_whole:
-                found = found & self._ports.get(clue.texts[0], set())
-            elif not clue.is_property:
-                found = found & self._with_texts(clue.texts)
-        return found
-
-    def _with_texts(self, texts: Texts) -> set[PortName]:
-        """Give the ports that have a part with all these texts."""
-        self._sort_in()
-        some: Collection[str] = self._ports
-        for pair in (pair for text in texts if len(text) > 1 for pair in pairs_in(text)):
-            parts = self._parts.get(pair, set[str]())
-            if len(parts) < len(some):
-                some = parts
-        found = (part for part in chain(some, self._unsorted) if all(map(part.__contains__, texts)))
-        return set[PortName]().union(*map(self._ports.__getitem__, found))
-
-    def _sort_in(self) -> None:
+    def tidy_some(self) -> None:
+        """Sort in some of the parts of names."""
         for _ in range(min(_SORTED_IN_AT_ONCE, len(self._unsorted))):
             part = self._unsorted.pop()
             for pair in pairs_in(part):
-                self._parts.setdefault(pair, set()).add(part)
+                self._parts[pair].add(part)
+
+    def may_match(self, selectors: Selectors) -> AbstractSet[PortName]:
+        """Give all ports that may match, and some that do not."""
+        if not self._names:
+            return set()
+        if len(selectors) == 1:
+            return self._may_be_meant(selectors[0])
+        return _union(map(self._may_be_meant, selectors))
+
+    def _may_be_meant(self, selector: Selector) -> AbstractSet[PortName]:
+        found: AbstractSet[PortName] = self._names
+        # Ways by the client come first, and are the shortest.
+        for way in ways(selector):
+            if len(found) <= _MANY and not way[0][0].is_whole:
+                continue
+            these = self._with_all(way[0]) if len(way) == 1 else _union(map(self._with_all, way))
+            found = these if found is self._names else found & these
+        return found
+
+    def _with_all(self, clues: Iterable[Clue]) -> AbstractSet[PortName]:
+        """Give the ports that have all these clues, or more."""
+        found: AbstractSet[PortName] = self._names
+        for clue in clues:
+            if len(found) <= _MANY:
+                break
+            if clue.is_property:
+                continue
+            these = self._ports.get(clue.texts[0], _NO_PORTS) if clue.is_whole else self._with_texts(clue.texts)
+            found = these if found is self._names else found & these
+        return found
+
+    def _with_texts(self, texts: Texts) -> AbstractSet[PortName]:
+        """Give the ports that have a part with all these texts."""
+        found = self._remembered.get(texts)
+        if found is None:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[texts] = self._look_for(texts)
+        return found
+
+    def _look_for(self, texts: Texts) -> AbstractSet[PortName]:
+        self.tidy_some()
+        some: Collection[str] = self._ports
+        # From the end, where names are numbered.
+        for pair in chain.from_iterable(map(add, text[-2::-1], text[:0:-1]) for text in texts):
+            these = self._parts.get(pair, _NO_PARTS)
+            if len(these) < len(some):
+                some = these
+                if len(some) <= _FEW_PARTS:
+                    break
+        if self._unsorted:
+            some = [*some, *self._unsorted]
+        if len(texts) == 1:
+            found = [part for part in some if texts[0] in part]
+        else:
+            found = [part for part in some if all(map(part.__contains__, texts))]
+        return self._ports[found[0]] if len(found) == 1 else _union(map(self._ports.__getitem__, found))
 
     def _forget(self, part: str) -> None:
         if part in self._unsorted:
