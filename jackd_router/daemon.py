@@ -32,6 +32,8 @@ from jackd_router.service.notify import (
 log = logging.getLogger("jackd_router")
 
 EXIT_REFUSED = 1
+_SWITCH_S = 0.0005
+"""How long a thread that reads a file or compares rules keeps the loop waiting: Python's own 5 ms count each time it rests."""
 
 
 class Stopped(Exception):  # not an error, it only ends the TaskGroup
@@ -67,13 +69,15 @@ class Daemon(Listener):
                 self._follow_config()
                 await self._stop_asked.wait()
                 tell_stopping()
+                # While our name is ours: the next daemon comes when we have left the server, and all is saved.
+                await self._router.stop()
                 raise Stopped
         except* Stopped:
             pass
         finally:
             if self._config_watch:
                 self._config_watch.close()
-            await self._router.stop()
+            await self._router.stop()  # what calls have changed that were still running
 
     def _attached(self, attached: bool) -> None:
         """Begin to work: our name on the bus is ours, or there is no bus. Only now, lest a second daemon disturb the first."""
@@ -126,6 +130,7 @@ class Daemon(Listener):
 def main(config_path: Path | None, *, log_level: str = "info") -> int:
     """Run the daemon in the foreground and give its exit code."""
     start_logging(getattr(logging, log_level.upper()))
+    sys.setswitchinterval(_SWITCH_S)
     refused: list[str] = []
     try:
         asyncio.run(_run((config_path or default_path()).absolute()))
@@ -133,6 +138,8 @@ def main(config_path: Path | None, *, log_level: str = "info") -> int:
         refused += map(str, errors.exceptions)
     if refused:
         print(f"jackd-router: {refused[0]}", file=sys.stderr)
+        # The journal may no longer know of which unit that line was, when a process ends at once.
+        tell_status(refused[0])
         return EXIT_REFUSED
     log.info("Stopped", extra={"MESSAGE_ID": Event.STOPPED})
     return 0

@@ -56,7 +56,7 @@ class Burst:
             disconnected=tuple(connection for connection, was, now, anew in ends if was and (anew or not now)),
             renamed=tuple(self._renamed),
             aliases=tuple(
-                now for before, now in pairs if before and now and is_same(before, now) and before.aliases != now.aliases
+                now for before, now in pairs if before and now and is_same(before, now) and before.other_names != now.other_names
             ),
             metadata=tuple(
                 now for before, now in pairs if now and _metadata(now) != _metadata(before if is_same(before, now) else None)
@@ -75,4 +75,6 @@ def _metadata(port: Port | None) -> tuple[str | None, bool]:
 
 
 def _bare(port: Port) -> Port:
-    return replace(port, aliases=(), pretty_name=None, type=PortType.AUDIO if port.type is PortType.CV else port.type)
+    return replace(
+        port, aliases=(), pretty_name=None, system_name=None, type=PortType.AUDIO if port.type is PortType.CV else port.type
+    )

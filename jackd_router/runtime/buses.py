@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from jackd_router.core.bus_values import (
     BusValues,
@@ -14,21 +12,25 @@ from jackd_router.core.bus_values import (
     checked_channel_gains,
     checked_gain,
     checked_matrix,
+    checked_midi_channels,
     named_by,
     values_of,
 )
 from jackd_router.core.config import DEFAULT_PROFILE, BusConfig, Profile
-from jackd_router.core.errors import NoSuchBus, UserError
+from jackd_router.core.errors import Cancelled, NoSuchBus, ServerLost, UserError
+from jackd_router.core.fade import Fade
 from jackd_router.core.graph import PortName
-from jackd_router.core.mix import CellKey, Start, Strip, bus_passages, cells, strip_of
+from jackd_router.core.mix import Strip, bus_passages, strip_of
 from jackd_router.jack_io.shared_memory import SharedMemory
+from jackd_router.runtime.fades import RunningFade
+from jackd_router.runtime.kernel_plan import KernelPlan, PlanMessage
 from jackd_router.runtime.state import BusState
 
-PlanMessage = tuple[int, tuple[bytes, ...], tuple[bytes, ...], tuple[tuple[int, ...], ...]]
+_LONGEST_FADE_MS = 3_600_000
 
 
 class Buses:
-    """All buses. Values survive every server; slots of gains and the number of the plan belong to one generation."""
+    """All buses. Values survive every server; what the kernel runs belongs to one generation."""
 
     def __init__(self, on_changed: Callable[..., None]) -> None:
         """Take what to call with a bus's name and the D-Bus properties of it that changed."""
@@ -37,9 +39,8 @@ class Buses:
         self._config: tuple[BusConfig, ...] = ()
         self._profile = DEFAULT_PROFILE
         self._configured: dict[str, BusValues] = {}
-        self._slots: dict[CellKey, tuple[int, Start]] = {}
-        self._free: list[int] = []
-        self._memory: SharedMemory | None = None
+        self._fades: dict[str, RunningFade] = {}
+        self._kernel: KernelPlan | None = None
         self._serial = 0
         self._sample_rate_hz = 48000
         self._passages: tuple[str, tuple[tuple[PortName, PortName], ...]] | None = None
@@ -59,20 +60,25 @@ class Buses:
         A value that was set by hand stays where the configured one did not change; that of a bus that comes, or comes
         again, is the kept one.
         """
-        before, past = self._strips, self._configured
+        before, past, origins = self._strips, self._configured, self._origins()
         came = profile.name != self._profile.name
         self._strips, self._configured, self._passages = {}, {}, None
         for bus in config:
             now = self._configured[bus.name] = values_of(bus, profile)
             name, values = bus.name, now
-            if name in before:
+            if name in before and before[name].type is bus.type:
                 switched = named_by(self._profile, name) | named_by(profile, name) if came else frozenset()
                 values = carried_over(_values(before[name]), past[name], now, switched=switched)
-            elif name in kept:
+            elif name in kept and kept[name].live.shape == now.shape:
                 values = carried_over(kept[name].live, kept[name].configured, now)
             self._strips[name] = _strip(bus, values)
         self._config, self._profile = tuple(config), profile
+        for name in [name for name in self._fades if self._strips.get(name) != before[name]]:
+            self._stop_fade(name, goes_on=name in self._strips and self._strips[name].gain_db == before[name].gain_db)
         self._tell_differences(before)
+        for name, origin in self._origins().items():
+            if origins.get(name, origin) != origin:
+                self._on_changed(name, "Origin")
 
     def switch(self, profile: Profile) -> None:
         """Set what the profile names, and give back what only the one before it named."""
@@ -96,29 +102,34 @@ class Buses:
         else:
             kept[name] = KeptValues(live, configured)
 
-    def ports(self) -> tuple[tuple[bytes, bool], ...]:
-        """Give the short name of each port of ours, and whether it is an input."""
-        return tuple(
-            (name.encode(), is_input)
-            for strip in self._strips.values()
-            for names, is_input in ((strip.input_ports(), True), (strip.output_ports(), False))
-            for name in names
-        )
+    def port_names(self) -> Iterator[str]:
+        """Give the short name of each port of ours."""
+        for strip in self._strips.values():
+            yield from (*strip.input_ports(), *strip.output_ports())
 
     def state(self, name: str, client_name: str, *, active: bool) -> BusState:
         """Describe one bus, its ports as those of the client."""
         strip = self._strip(name)
         return BusState(
             name=name,
-            type="audio",
+            type=strip.type,
             inputs=tuple(PortName(f"{client_name}:{port}") for port in strip.input_ports()),
             outputs=tuple(PortName(f"{client_name}:{port}") for port in strip.output_ports()),
-            gain_db=strip.gain_db,
+            gain_db=self._gain_now(name),
             channel_gains_db=strip.channel_gains_db,
             mute=strip.mute,
             matrix=strip.matrix,
+            midi_channels=strip.midi_channels if strip.is_midi else (),
             active=active,
+            origin=self._origins()[name],
         )
+
+    def _gain_now(self, name: str) -> float:
+        """Give the gain in dB, in the middle of a fade as well."""
+        return self._fades[name].gain_db if name in self._fades else self._strips[name].gain_db
+
+    def _origins(self) -> dict[str, str]:
+        return {bus.name: str(bus.origin or "") for bus in self._config}
 
     def passages(self, client_name: str) -> tuple[tuple[PortName, PortName], ...]:
         """Give (input, output) wherever sound can pass through a bus; the same object as long as nothing changed."""
@@ -137,104 +148,127 @@ class Buses:
 
     def set_gain(self, name: str, gain_db: float) -> None:
         """Set the gain of a bus; at -144 dB and below it is silent."""
-        strip = self._strip(name)
-        self._set(replace(strip, gain_db=checked_gain(f"the gain of bus {name!r}", gain_db)), "Gain")
+        self._audio_strip(name, "gain")
+        self._set(name, "Gain", gain_db=checked_gain(f"the gain of bus {name!r}", gain_db))
+
+    def begin_fade(self, name: str, gain_db: float, duration_ms: int) -> RunningFade | None:
+        """Fade the gain of a bus in a straight line of dB; None where it is there at once, as it is without a server.
+
+        Another change of the bus that comes first cancels it, and begins where the fade is then.
+        """
+        self._audio_strip(name, "gain")
+        gain_db = checked_gain(f"the gain of bus {name!r}", gain_db)
+        if duration_ms > _LONGEST_FADE_MS:
+            raise UserError(f"a fade of {duration_ms} ms is too long: at most {_LONGEST_FADE_MS} (an hour)")
+        kernel = self._kernel
+        frames = round(duration_ms * kernel.sample_rate_hz / 1000) if kernel else 0
+        if kernel is None or not frames or self._gain_now(name) == gain_db:
+            self._set(name, "Gain", gain_db=gain_db)
+            return None
+        self._stop_fade(name)
+        start_db = self._strips[name].gain_db
+        fade = Fade(start_db, gain_db, frames)
+        self._strips[name] = replace(self._strips[name], gain_db=gain_db)
+        kernel.set_fade(name, fade)
+        self._publish()
+        running = RunningFade(fade, kernel.memory, kernel.sample_rate_hz, lambda: self._fade_ended(name))
+        self._fades[name] = running
+        return running
+
+    def _fade_ended(self, name: str) -> None:
+        self._fades.pop(name, None)
+        self._on_changed(name, "Gain")
+
+    def _stop_fade(self, name: str, *, goes_on: bool = True) -> bool:
+        """End a fade, if there is one, and tell whether there was; the bus `goes_on` where it is now, or has another gain."""
+        running = self._fades.pop(name, None)
+        if running is None:
+            return False
+        running.cancel(Cancelled(f"something else was set on bus {name!r} before its fade came to the end"))
+        if goes_on:
+            self._strips[name] = replace(self._strips[name], gain_db=running.gain_db)
+        if self._kernel:
+            self._kernel.set_fade(name, None)
+        return True
 
     def set_mute(self, name: str, mute: bool) -> None:
         """Make a bus silent, or let it sound as it did."""
-        self._set(replace(self._strip(name), mute=mute), "Mute")
+        self._set(name, "Mute", mute=mute)
 
     def set_channel_gains(self, name: str, gains_db: Sequence[float]) -> None:
         """Set the trim of each input of a bus, which adds to its gain."""
-        strip = self._strip(name)
+        strip = self._audio_strip(name, "channel gains")
         if len(gains_db) != len(strip.inputs):
             raise UserError(f"bus {name!r} has {len(strip.inputs)} inputs; {len(gains_db)} channel gains were given")
-        self._set(replace(strip, channel_gains_db=checked_channel_gains(name, gains_db)), "ChannelGains")
+        self._set(name, "ChannelGains", channel_gains_db=checked_channel_gains(name, gains_db))
 
     def set_matrix(self, name: str, matrix: Sequence[Sequence[float]]) -> None:
         """Set the mix of a bus, a row per output; where it has cells that the plan lacks, `changed` tells."""
-        strip = self._strip(name)
+        strip = self._audio_strip(name, "matrix")
         shape = (len(strip.outputs), len(strip.inputs))
         if len(matrix) != shape[0] or any(len(row) != shape[1] for row in matrix):
             raise UserError(f"the matrix of bus {name!r} has {shape[0]} rows (outputs) of {shape[1]} factors (inputs)")
-        self._strips[name], self._passages = replace(strip, matrix=checked_matrix(name, matrix)), None
-        lacking = self._take_slots(Start.FROM_SILENCE)
-        self.changed = self.changed or lacking
-        self._publish()
-        self._on_changed(name, "Matrix")
+        self._set(name, "Matrix", matrix=checked_matrix(name, matrix))
 
-    def _set(self, strip: Strip, changed: str) -> None:
-        before, self._strips[strip.name] = self._strips[strip.name], strip
-        if before != strip:
-            self._publish()
-            self._on_changed(strip.name, changed)
+    def set_midi_channels(self, name: str, channels: Sequence[int]) -> None:
+        """Set which MIDI channels pass a bus; what sounds on others is ended."""
+        if not self._strip(name).is_midi:
+            raise UserError(f"bus {name!r} carries audio: it has no MIDI channels")
+        self._set(name, "MidiChannels", midi_channels=checked_midi_channels(name, channels))
+
+    def _audio_strip(self, name: str, what: str) -> Strip:
+        strip = self._strip(name)
+        if strip.is_midi:
+            raise UserError(f"bus {name!r} carries MIDI: it has no {what}")
+        return strip
+
+    def _set(self, name: str, changed: str, **values: object) -> None:
+        before = self._strip(name)
+        # A fade on its way to the very gain that is set is to be there now.
+        fading = name in self._fades and "gain_db" in values
+        if replace(before, **values) == before and not fading:  # type: ignore[arg-type]
+            return
+        stopped = self._stop_fade(name)
+        self._strips[name] = replace(self._strips[name], **values)  # type: ignore[arg-type]
+        if changed == "Matrix":
+            self._passages = None
+            if self._kernel:
+                self.changed = self._kernel.take_cells(self._strips.values()) or self.changed
+        self._publish()
+        self._on_changed(name, *dict.fromkeys((changed, *(["Gain"] if stopped else []))))
 
     # ---- what the kernel runs
 
     def begin_generation(self, memory: SharedMemory) -> PlanMessage:
         """Give the first plan for a new server, each cell at its target from the first frame."""
-        self._memory = memory
-        self._slots, self._free = {}, []
-        self._take_slots(Start.AT_TARGET)
-        self._publish()
-        return self._plan()
+        self._kernel = KernelPlan(memory, self._sample_rate_hz)
+        return self.plan()
 
     def end_generation(self) -> None:
-        """Let go of the memory of a host that is gone."""
-        self._memory = None
+        """Let go of the memory of a host that is gone; what faded is at its end."""
+        self._kernel = None
+        fades, self._fades = self._fades, {}
+        for name, running in fades.items():
+            running.cancel(ServerLost(f"the JACK server went away while bus {name!r} faded: its gain is that at the end"))
+            self._on_changed(name, "Gain")
 
     def set_sample_rate(self, sample_rate_hz: int) -> None:
         """Take the rate of the server, by which the plan counts fades in frames."""
-        before, self._sample_rate_hz = self._sample_rate_hz, sample_rate_hz
-        self.changed = self.changed or before != sample_rate_hz
+        self.changed = self.changed or self._sample_rate_hz != sample_rate_hz
+        self._sample_rate_hz = sample_rate_hz
+        if self._kernel:
+            self._kernel.sample_rate_hz = sample_rate_hz
 
     def plan(self) -> PlanMessage:
-        """Give the plan for the buses as they are now; their targets are published."""
-        self._take_slots(Start.AT_TARGET)
-        self._publish()
-        return self._plan()
-
-    def _plan(self) -> PlanMessage:
+        """Give the plan for the buses as they are now; their targets are published. Only while there is a generation."""
+        assert self._kernel is not None
         self._serial += 1
         self.changed = False
-        strips = list(self._strips.values())
-        mix = cells(strips, self._slots, self._sample_rate_hz)
-        self._slots = {key: (slot, Start.GOES_ON) for key, (slot, _) in self._slots.items()}
-        return (
-            self._serial,
-            tuple(name.encode() for strip in strips for name in strip.input_ports()),
-            tuple(name.encode() for strip in strips for name in strip.output_ports()),
-            tuple(map(tuple, mix)),
-        )
-
-    def _take_slots(self, start: Start) -> bool:
-        """Give every cell that passes something a slot, and take those of buses that are gone; tell of new ones."""
-        wanted = {key: gain for strip in self._strips.values() for key, gain in strip.gains()}
-        gone = [self._slots.pop(key)[0] for key in list(self._slots) if key not in wanted]
-        passing = {
-            CellKey(strip.name, output, position)
-            for strip in self._strips.values()
-            for output, row in enumerate(strip.matrix)
-            for position, factor in enumerate(row)
-            if factor
-        }
-        new = passing - self._slots.keys()
-        for key in sorted(new):
-            slot = self._free.pop() if self._free else len(self._slots) + len(gone)
-            self._slots[key] = (slot, start)
-        self._free += gone  # only now: the plan that runs still sounds through them
-        return bool(new)
+        return self._kernel.plan(tuple(self._strips.values()), self._serial)
 
     def _publish(self) -> None:
-        """Fold everything that is set into one linear gain per slot and hand all over at once."""
-        if self._memory is None:
-            return
-        targets = np.zeros(max((slot for slot, _ in self._slots.values()), default=-1) + 1, np.float32)
-        for strip in self._strips.values():
-            for key, gain in strip.gains():
-                if key in self._slots:
-                    targets[self._slots[key][0]] = gain
-        self._memory.publish_targets(targets)
+        if self._kernel:
+            self._kernel.publish(self._strips.values())
 
     # ---- what the levels need
 
@@ -244,9 +278,9 @@ class Buses:
         return tuple(self._strips.values())
 
     @property
-    def running(self) -> tuple[SharedMemory, int, int] | None:
-        """Give the memory with the meters, the serial of the plan that numbers them, and the sample rate in Hz."""
-        return None if self._memory is None else (self._memory, self._serial, self._sample_rate_hz)
+    def running(self) -> KernelPlan | None:
+        """Give what the kernel runs: the memory with the meters, and the plan that numbers them."""
+        return self._kernel
 
 
 def _strip(bus: BusConfig, values: BusValues) -> Strip:
@@ -256,15 +290,16 @@ def _strip(bus: BusConfig, values: BusValues) -> Strip:
         channel_gains_db=values.channel_gains_db,
         mute=values.mute,
         matrix=values.matrix,
+        midi_channels=values.midi_channels,
     )
 
 
 def _values(strip: Strip) -> BusValues:
-    return BusValues(strip.gain_db, strip.mute, strip.channel_gains_db, strip.matrix)
+    return BusValues(strip.gain_db, strip.mute, strip.channel_gains_db, strip.matrix, strip.midi_channels)
 
 
 def _without_gains(strip: Strip) -> Strip:
-    return replace(strip, gain_db=0.0, mute=False, channel_gains_db=())
+    return replace(strip, gain_db=0.0, mute=False, channel_gains_db=(), midi_channels=())
 
 
 def _differing(before: Strip, now: Strip) -> list[str]:
@@ -273,7 +308,9 @@ def _differing(before: Strip, now: Strip) -> list[str]:
         "Gain": (before.gain_db, now.gain_db),
         "Mute": (before.mute, now.mute),
         "ChannelGains": (before.channel_gains_db, now.channel_gains_db),
+        "Type": (before.type, now.type),
         "Matrix": (before.matrix, now.matrix),
+        "MidiChannels": (before.midi_channels, now.midi_channels),
         "Channels": (before.inputs, now.inputs),
         "Inputs": (before.inputs, now.inputs),
         "Outputs": (before.outputs, now.outputs),

@@ -6,7 +6,6 @@ import ast
 import bisect
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from jackd_router.core.config import Config, Document
 from jackd_router.core.errors import ConfigInvalid, Problem
 from jackd_router.core.language.parse import parse
 from jackd_router.runtime.toml_positions import read_positions
+from jackd_router.runtime.whole_files import read_whole
 
 MAX_BYTES = 4 * 1024 * 1024
 """No configuration is that large: something else was named by mistake."""
@@ -44,10 +44,21 @@ def load_config(path: Path, *, must_exist: bool = False) -> Config:
 
     A main file that is not there means that there are no rules, unless somebody has named it.
     """
-    if must_exist and not path.exists() and not path.is_symlink():
+    if must_exist and _is_missing(path):
         raise ConfigInvalid((Problem(_name(path), 0, 0, "there is no such file"),))
     documents, problems = _read_all(path)
     return parse(documents, problems)
+
+
+def _is_missing(path: Path) -> bool:
+    """Tell whether nothing is there; of what cannot be looked at (a name too long, a folder of others) reading tells why."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _read_all(path: Path) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
@@ -56,7 +67,7 @@ def _read_all(path: Path) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
     problems: list[Problem] = []
     for file in (path, *_drop_ins(path, problems)):
         try:
-            documents.append(_read(file))
+            documents.append(read_file(file))
             continue
         except ConfigInvalid as error:
             problems += error.problems
@@ -69,30 +80,29 @@ def _read_all(path: Path) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
 
 
 def _drop_ins(path: Path, problems: list[Problem]) -> list[Path]:
-    directory = drop_in_directory(path)
     try:
-        # Names with a dot in front are what editors keep beside a file while it is open.
-        return sorted(file for file in directory.iterdir() if file.suffix == ".toml" and not file.name.startswith("."))
+        return drop_in_files(path)
+    except (OSError, ValueError) as error:
+        problems.append(_unreadable(drop_in_directory(path), error))
+        return []
+
+
+def drop_in_files(path: Path) -> list[Path]:
+    """Give the files that are read after the main file, in this order; raise OSError where they cannot be listed."""
+    try:
+        return sorted(filter(is_drop_in, drop_in_directory(path).iterdir()))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
-        problems.append(_unreadable(directory, error))
-        return []
 
 
-def _read(path: Path) -> Document:
-    with open(path, "rb", opener=_open_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError("it is no regular file")
-        text = file.read(MAX_BYTES + 1)
-    if len(text) > MAX_BYTES:
-        raise OSError(f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
-    return read_document(_name(path), text)
+def is_drop_in(path: Path) -> bool:
+    """Tell by its name whether a file is a drop-in; with a dot in front it is what an editor keeps beside it."""
+    return path.suffix == ".toml" and not path.name.startswith(".")
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Open the file; a pipe that nobody writes to would otherwise keep us for ever."""
-    return os.open(path, flags | os.O_NONBLOCK)
+def read_file(path: Path) -> Document:
+    """Give the document that a file makes; raises ConfigInvalid with the first error of syntax, and OSError."""
+    return read_document(_name(path), read_whole(path, MAX_BYTES))
 
 
 def read_document(file: str, text: bytes) -> Document:

@@ -6,14 +6,16 @@ import hashlib
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from jackd_router.core.config import Config
+from jackd_router.core.config import BusConfig, Config
 from jackd_router.core.errors import ConfigInvalid, Problem
 from jackd_router.core.language.effective import effective_toml
+from jackd_router.core.language.made_buses import with_made_buses
 from jackd_router.core.language.reading import counted
 from jackd_router.runtime.config_files import load_config
-from jackd_router.runtime.state_file import write_whole
+from jackd_router.runtime.whole_files import write_whole
 from jackd_router.service.journal import Event
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,9 @@ class Configuration:
         """Take the main file and the folder for the copy."""
         self.path = path
         self._copy = state / "last-good" / _copy_name(path)
-        self.in_force = Config()
+        self.from_files = self.in_force = Config()
+        """What the files say; and with the buses that were made at run time."""
+        self.made: tuple[BusConfig, ...] = ()
         self.loaded_usec = 0
         self.valid = self.started_valid = True
         self.fallback = "the older one stays in force"
@@ -40,8 +44,9 @@ class Configuration:
             self.refuse(error)
             self.started_valid = False
             self.fallback = "the last good one is in force" if self._copy.exists() else "there are no rules"
+            self._put(Config())
             try:
-                self.in_force = load_config(self._copy)
+                self._put(load_config(self._copy))
             except ConfigInvalid as second:
                 self.fallback = "there are no rules"
                 log.warning("The copy of the last configuration in force is of no use either: %s", second)
@@ -53,13 +58,27 @@ class Configuration:
         for problem in error.problems:
             log.error("%s", problem, extra={"MESSAGE_ID": Event.CONFIG_REFUSED, "REASON": problem.text})
 
+    def with_made(self, config: Config) -> Config:
+        """Give what files say with the buses that were made at run time."""
+        return with_made_buses(config, self.made)
+
+    def put_made(self, made: Sequence[BusConfig]) -> None:
+        """Let other buses be those that were made at run time, beside what the files say."""
+        self.made = tuple(made)
+        self._put(self.from_files)
+        if self.valid:
+            self.problems = self.in_force.warnings
+
+    def _put(self, config: Config) -> None:
+        self.from_files, self.in_force = config, self.with_made(config)
+
     def accept(self, config: Config) -> None:
-        """Put a configuration in force."""
-        self.in_force = config
+        """Put what files say in force."""
+        self._put(config)
         self.loaded_usec = time.time_ns() // 1000
-        self.valid, self.started_valid, self.problems = True, True, config.warnings
+        self.valid, self.started_valid, self.problems = True, True, self.in_force.warnings
         self.fallback = "the older one stays in force"
-        for problem in config.warnings:
+        for problem in self.problems:
             log.warning("%s", problem)
         log.info(
             "Configuration loaded%s %s: %s, %s",
@@ -77,7 +96,7 @@ class Configuration:
         try:
             self._copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Not the files: since they were read somebody may have saved another one, with a mistake in it.
-            write_whole(self._copy, [effective_toml(self.in_force).encode()])
+            write_whole(self._copy, [effective_toml(self.from_files).encode()])
         except OSError as error:
             log.warning("No copy of the configuration could be kept: %s", error, extra={"REASON": str(error)})
 

@@ -60,6 +60,8 @@ class Ledger:
     kept: dict[Connection, tuple[int, int]] = field(default_factory=dict)
     """Connected by hand, to stay so."""
     requests: dict[Connection, Request] = field(default_factory=dict)
+    astray: dict[Connection, Request] = field(default_factory=dict)
+    """Requests on their way of which a port went meanwhile: if another one has its name by then, they act on that one."""
     failures: dict[Connection, Failure] = field(default_factory=dict)
     quarrels: dict[Connection, Quarrel] = field(default_factory=dict)
 
@@ -68,10 +70,10 @@ class Ledger:
         """Pairs that stay as somebody wanted them by hand: cut or connected."""
         return (*self.held, *self.kept)
 
-    def forget_ports(self, gone: Set[PortName]) -> bool:
-        """Forget what was valid only as long as these ports were there; tell whether a hold was among it."""
-        released = False
-        tables: tuple[dict[Connection, Any], ...] = (
+    @property
+    def _tables(self) -> tuple[dict[Connection, Any], ...]:
+        """What is valid only as long as both ports are there."""
+        return (
             self.owned,
             self.held,
             self.kept,
@@ -79,11 +81,47 @@ class Ledger:
             self.failures,
             self.quarrels,
         )
-        for table in tables:
+
+    def forget_ports(self, gone: Set[PortName]) -> bool:
+        """Forget what was valid only as long as these ports were there; tell whether a hold was among it."""
+        released = False
+        for connection, request in self.requests.items():
+            # A connection that was told was made with the port that went. That one was cut is told of each port that goes, and
+            # an answer may overtake what is told.
+            if not (gone.isdisjoint(connection) or (request.connect and request.echoed)):
+                self.astray[connection] = request
+        for table in self._tables:
             for connection in [connection for connection in table if not gone.isdisjoint(connection)]:
                 del table[connection]
                 released = released or table is self.held or table is self.kept
         return released
+
+    def compare(self, graph: Graph) -> None:
+        """Forget what is not so in this graph: for when a bug has interrupted what the ledger was told."""
+        self.forget_ports({end for table in self._tables for pair in table for end in pair if end not in graph.ports})
+        for connection in self.owned.keys() - graph.connections:
+            del self.owned[connection]
+        for connection in self.kept.keys() - graph.connections - self.requests.keys():
+            del self.kept[connection]
+        for hold in (self.held, self.kept):
+            for connection in [each for each, ends in hold.items() if registrations(graph, each) != ends]:
+                del hold[connection]
+
+    @property
+    def every_request(self) -> tuple[tuple[Connection, Request], ...]:
+        """Every request that is on its way, those that went astray first."""
+        return (*self.astray.items(), *self.requests.items())
+
+    def on_its_way(self, connection: Connection, *, connect: bool) -> Request | None:
+        """Give the request that asks for this, if there is one."""
+        each = (self.requests.get(connection), self.astray.get(connection))
+        return next((request for request in each if request is not None and request.connect is connect), None)
+
+    def finish(self, connection: Connection, request: Request) -> None:
+        """Note that nothing comes of a request any more."""
+        for table in (self.requests, self.astray):
+            if table.get(connection) is request:
+                del table[connection]
 
     def fail(self, connection: Connection, code: int, now: float) -> Failure:
         """Note that the server did not make a connection; the next attempt waits twice as long as the last one did."""
@@ -100,14 +138,14 @@ class Ledger:
         quarrel.undone.append(now)
         if len(quarrel.undone) < _UNDONE_TIMES or now - quarrel.undone[0] > _UNDONE_WITHIN_S:
             return False
-        wait_s = min(_FIRST_TRUCE_S * 2 ** min(quarrel.truces, 10), _LAST_TRUCE_S)
-        self.let_have_its_way(connection, quarrel.truces + 1, now, wait_s)
+        self.let_have_its_way(connection, quarrel.truces + 1, now)
         return True
 
-    def let_have_its_way(self, connection: Connection, truces: int, now: float, wait_s: float) -> None:
-        """Begin a truce, the how manieth it is, for so long (but not longer than any)."""
+    def let_have_its_way(self, connection: Connection, truces: int, now: float, rest_s: float = _LAST_TRUCE_S) -> None:
+        """Begin a truce, the how manieth it is, or go on with the rest of it; the rest is not longer than the whole."""
         quarrel = self.quarrels.setdefault(connection, Quarrel())
-        quarrel.truces, quarrel.until = truces, now + min(wait_s, _LAST_TRUCE_S)
+        whole_s = min(_FIRST_TRUCE_S * 2 ** min(truces - 1, 10), _LAST_TRUCE_S)
+        quarrel.truces, quarrel.until = truces, now + min(rest_s, whole_s)
         quarrel.undone.clear()
         quarrel.undone.extend((quarrel.until,) * (_UNDONE_TIMES - 1))  # one more is enough right after the truce
 

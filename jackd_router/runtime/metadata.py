@@ -19,9 +19,9 @@ _LATE_S = 2.0
 class Metadata:
     """Asks for what the mirror has not read yet; one request at a time, so that what comes meanwhile is in the next one."""
 
-    def __init__(self, mirror: Mirror, on_changes: Callable[[Changes], None]) -> None:
-        """Take the mirror, and what to call with the changes that an answer makes."""
-        self._mirror, self._on_changes = mirror, on_changes
+    def __init__(self, mirror: Mirror, on_changes: Callable[[Changes], None], on_asked: Callable[[], None]) -> None:
+        """Take the mirror, and what to call with the changes that an answer makes, and when there was something to ask for."""
+        self._mirror, self._on_changes, self._on_asked = mirror, on_changes, on_asked
         self._loop = asyncio.get_running_loop()
         self._host: HostProcess | None = None
         """Who was asked and has not answered yet."""
@@ -45,6 +45,7 @@ class Metadata:
             self._host = host
             log.debug("Reading the metadata of %d ports", len(self._asked))
             host.submit(lambda answer: self._began(host, answer), protocol.READ_METADATA, tuple(self._asked))
+            self._on_asked()
 
     def _began(self, host: HostProcess, answer: Answer | None) -> None:
         """Wait from now on: before, a server that stands still keeps all requests waiting, not only this one."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
+from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType, client_of
+from jackd_router.core.system_names import SystemNames
 from jackd_router.jack_host import memory, protocol
 from jackd_router.jack_io.shared_memory import Event
+from jackd_router.runtime.left_over import NOTHING, LeftOver
 
 _TYPES = {b"32 bit float mono audio": PortType.AUDIO, b"8 bit raw midi": PortType.MIDI}
 
@@ -52,18 +54,28 @@ class Mirror:
 
     def __init__(self) -> None:
         self.graph = Graph()
-        # Grows over restarts of the daemon without being kept anywhere: nobody makes a million changes a second.
-        self.version = int(time.time()) << 20
+        # Grows over restarts of the daemon without being kept anywhere: nobody makes a million changes a second. Not the time
+        # of day, which may be set back.
+        self.version = time.monotonic_ns() // 1000
         self._registrations = itertools.count(1)
         self._names: dict[int, PortName] = {}
         self._ids: dict[PortName, int] = {}
         # JACK2 goes on listing the ports of a client that is not active any more, though it has told their end.
         self._told_off: dict[int, PortName] = {}
         self._queue: list[Event] | None = None
-        self._ports: list[Any] = []
-        self._connections: list[Any] = []
-        self._metadata_wanted = False
+        self._parts = _no_parts()
+        self._naming: Callable[[Iterable[Port]], SystemNames] | None = None
+        self.undecided: Mapping[str, tuple[str, ...]] = {}
+        """As in SystemNames: `system` may mean several clients."""
+        self.metadata_wanted = False
+        """Whether a rule asks for metadata."""
         self._unread: set[int] = set()
+        self.metadata_outlives = False
+        """Whether the server is one whose metadata outlives it when it is killed: JACK2's."""
+        self.metadata_gets_lost = False
+        """Whether our client may never be told what a port says of itself: PipeWire keeps what is said of a port that is quite
+        new from those who have not taken note of the port yet. A client that has just come is told all."""
+        self._left_over = LeftOver()
         self._after_loss = False
 
     # ---- a snapshot
@@ -75,22 +87,26 @@ class Mirror:
 
     def begin_load(self, *, after_loss: bool = False) -> None:
         """Queue events from now on and collect the parts of a snapshot; `after_loss`: what was told before may be outdated."""
-        self._queue, self._ports, self._connections = [], [], []
+        self._queue, self._parts = [], _no_parts()
         self._after_loss = after_loss
         if after_loss:
             self._told_off.clear()
 
     def collect(self, kind: str, rows: Iterable[Any]) -> None:
         """Take one part of the snapshot, as the JACK host sends it."""
-        (self._ports if kind == protocol.PORTS else self._connections).extend(rows)
+        self._parts[kind].extend(rows)
 
-    def finish_load(self) -> Changes:
-        """Make the graph what the snapshot and the queued events say, and give what that changed."""
+    def finish_load(self, *, by_another: bool = False) -> Changes:
+        """Make the graph what the snapshot and the queued events say, and give what that changed.
+
+        `by_another`: another client has read it. Each numbers the clients of one name for itself in PipeWire, and what we ask
+        for is looked up by our own client: the names that it knows count.
+        """
         changes = Changes()
         known = dict(self._names)
         told_off, self._told_off = self._told_off, {}
-        for number, name, flags, kind, aliases in self._ports:
-            port = _port(name, flags, kind, aliases)
+        ports = {number: _port(*described) for number, *described in self._parts[protocol.PORTS]}
+        for number, port in (self._as_we_call_them(ports) if by_another else ports).items():
             if told_off.get(number) == port.name:
                 self._told_off[number] = port.name
                 continue
@@ -98,16 +114,39 @@ class Mirror:
             self._add_port(changes, number, port)
         for number in known:
             self._remove_port(changes, number)
-        wanted = {self._connection(*ids) for ids in self._connections}
+        wanted = {self._connection(*ids) for ids in self._parts[protocol.CONNECTIONS]}
         for connection in self.graph.connections - wanted:
             self._disconnect(changes, connection)
         for connection in wanted:
             self._connect(changes, connection)
-        queue, self._queue = self._queue or [], None
-        self._ports, self._connections = [], []
-        self._replay(changes, queue)
+        self._take_metadata_of_snapshot(changes)
         if self._after_loss:
             self._note_property(None)
+        return self._end_load(changes)
+
+    def _as_we_call_them(self, ports: Mapping[int, Port]) -> dict[int, Port]:
+        """Give the ports that another client has read under the names that ours has for them.
+
+        What ours was not told of is called after its client, of which it may know other ports. Where it knows none, the name may
+        be that of another one here: such a port is left out.
+        """
+        clients = {port.client: client_of(self._names[number]) for number, port in ports.items() if number in self._names}
+        named = {}
+        for number, port in ports.items():
+            ours = PortName(f"{clients.get(port.client, port.client)}:{port.short_name}")
+            if number in self._names or self._ids.get(ours) not in ports:
+                named[number] = replace(port, name=self._names.get(number, ours))
+        return named
+
+    def give_up_load(self) -> Changes:
+        """Forget the parts of a snapshot that never came to its end; the queued events count."""
+        return self._end_load(Changes())
+
+    def _end_load(self, changes: Changes) -> Changes:
+        """Let go of the parts, and fold what has queued."""
+        queue, self._queue, self._parts = self._queue or [], None, _no_parts()
+        self._replay(changes, queue)
+        self._name_devices(changes)
         return self._counted(changes)
 
     def clear(self) -> Changes:
@@ -117,6 +156,7 @@ class Mirror:
             self._remove_port(changes, number)
         self._queue = None
         self._told_off.clear()
+        self._left_over.end_generation()
         return self._counted(changes)
 
     # ---- events
@@ -129,6 +169,7 @@ class Mirror:
             changes.shut_down = next((_text(event.name) for event in events if event.event == memory.EVENT_SHUTDOWN), None)
             return changes
         self._replay(changes, events)
+        self._name_devices(changes)
         return self._counted(changes)
 
     def _replay(self, changes: Changes, events: Sequence[Event]) -> None:
@@ -177,7 +218,7 @@ class Mirror:
             if known is not None:
                 self._remove_port(changes, self._ids[port.name])
             port = replace(port, registration=next(self._registrations))
-            if self._metadata_wanted:
+            if self.metadata_wanted:
                 self._unread.add(number)
         self._names[number], self._ids[port.name] = port.name, number
         changes.ports.append(PortChange(port.name, self.graph.ports.get(port.name), port))
@@ -186,7 +227,7 @@ class Mirror:
 
     def _add_alias(self, changes: Changes, number: int, alias: str) -> None:
         port = self.graph.ports.get(self._names.get(number, PortName("")))
-        if port is not None and alias not in port.aliases:
+        if port is not None and _is_other_name(alias, port.name) and alias not in port.aliases:
             now = replace(port, aliases=(*port.aliases, alias))
             self.graph.add_port(now)
             changes.ports.append(PortChange(port.name, port, now))
@@ -211,6 +252,8 @@ class Mirror:
         connections = self.graph.connections_of(before)
         self._remove_port(changes, number)
         self._add_port(changes, number, replace(port, name=name))
+        if self.metadata_outlives:
+            self._left_over.rename(number, name)
         for pair in connections:
             source, destination = (name if end == before else end for end in pair)
             self._connect(changes, Connection(source, destination))
@@ -224,11 +267,35 @@ class Mirror:
         if self.graph.disconnect(connection):
             changes.connections.append((connection, False))
 
+    # ---- the names of JACK2
+
+    def name_devices(self, naming: Callable[[Iterable[Port]], SystemNames] | None) -> Changes:
+        """Let ports have the names that JACK2 would give them, from now on; None: the server is JACK2's. Give what changed."""
+        self._naming = naming
+        changes = Changes()
+        self._name_devices(changes, anyway=True)
+        return self._counted(changes)
+
+    def _name_devices(self, changes: Changes, *, anyway: bool = False) -> None:
+        """Give names anew where a device came or went."""
+        if not anyway and (self._naming is None or not any(map(_is_of_a_device, changes.ports))):
+            return
+        # By their ids, which on PipeWire are never used again: the order in which the device made them.
+        ports = [self.graph.ports[self._names[number]] for number in sorted(self._names)]
+        found = self._naming(ports) if self._naming else SystemNames()
+        self.undecided = found.undecided
+        for port in ports:
+            name = found.names.get(port.name)
+            if name != port.system_name:
+                now = replace(port, system_name=name)
+                self.graph.add_port(now)
+                changes.ports.append(PortChange(port.name, port, now))
+
     # ---- metadata
 
     def want_metadata(self, *, wanted: bool) -> Changes:
         """Let all metadata be read from now on, or be none; give what that changed."""
-        self._metadata_wanted = wanted
+        self.metadata_wanted = wanted
         changes = Changes()
         self._unread.clear()
         if wanted:
@@ -249,19 +316,39 @@ class Mirror:
         for number, name, pretty_name, signal_type in rows:
             port = self.graph.ports.get(self._names.get(number, PortName("")))
             if port is not None and port.registration == asked.get(number) and port.name == _text(name):
-                self._set_metadata(changes, port, pretty_name, signal_type)
+                said = (pretty_name, signal_type)
+                if self.metadata_outlives and self._left_over.is_of_another(number, port.name, said):
+                    said = NOTHING
+                # What it does not know may be there all the same.
+                self._set_metadata(changes, port, *said, or_as_known=self.metadata_gets_lost)
         return self._counted(changes)
+
+    def _take_metadata_of_snapshot(self, changes: Changes) -> None:
+        """Take what another client was told of each port: all there is."""
+        if not self.metadata_wanted:
+            return
+        for number, _, *said in self._parts[protocol.METADATA]:
+            if number in self._names:
+                self._set_metadata(changes, self.graph.ports[self._names[number]], *said)
 
     def _note_property(self, number: int | None) -> None:
         """Note that metadata of a port, or of all, is another one now."""
-        if self._metadata_wanted:
+        if self.metadata_wanted:
             self._unread |= self._names.keys() if number is None else self._names.keys() & {number}
+        if number is not None and self.metadata_outlives:
+            self._left_over.set(number, self._names.get(number))
 
-    def _set_metadata(self, changes: Changes, port: Port, pretty_name: bytes | None, signal_type: bytes | None) -> None:
-        kind = port.type
+    def _set_metadata(
+        self, changes: Changes, port: Port, pretty_name: bytes | None, signal_type: bytes | None, *, or_as_known: bool = False
+    ) -> None:
+        """Note what is said of a port; `or_as_known`: and what was said of it before, where nothing is said now."""
+        name, kind = None if pretty_name is None else _text(pretty_name), port.type
         if kind in (PortType.AUDIO, PortType.CV):
             kind = PortType.CV if signal_type == b"CV" else PortType.AUDIO
-        now = replace(port, type=kind, pretty_name=None if pretty_name is None else _text(pretty_name))
+        if or_as_known:
+            name = port.pretty_name if pretty_name is None else name
+            kind = port.type if signal_type is None else kind
+        now = replace(port, type=kind, pretty_name=name)
         if now != port:
             self.graph.add_port(now)
             changes.ports.append(PortChange(port.name, port, now))
@@ -272,16 +359,25 @@ class Mirror:
         return changes
 
 
+def _no_parts() -> dict[str, list[Any]]:
+    """Give a snapshot of which no part has come: rows by the kind of part, as the JACK host sends them."""
+    return {protocol.PORTS: [], protocol.CONNECTIONS: [], protocol.METADATA: []}
+
+
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
 def _with_metadata_of(known: Port, port: Port) -> Port:
     """Give the port as it is told again, with what was read apart from that."""
-    if known.pretty_name is None and known.type is not PortType.CV:
+    if known.pretty_name is None and known.type is not PortType.CV and known.system_name is None:
         return port
     kind = PortType.CV if (known.type, port.type) == (PortType.CV, PortType.AUDIO) else port.type
-    return replace(port, type=kind, pretty_name=known.pretty_name)
+    return replace(port, type=kind, pretty_name=known.pretty_name, system_name=known.system_name)
+
+
+def _is_of_a_device(change: PortChange) -> bool:
+    return any(port is not None and port.is_physical for port in change[1:])
 
 
 # Few values, and each costs a microsecond to make.
@@ -289,4 +385,11 @@ _flags = functools.cache(PortFlags)
 
 
 def _port(name: bytes, flags: int, kind: bytes, aliases: Iterable[bytes]) -> Port:
-    return Port(PortName(_text(name)), _TYPES.get(kind, PortType.OTHER), _flags(flags), tuple(map(_text, aliases)))
+    port_name = PortName(_text(name))
+    others = tuple(alias for alias in map(_text, aliases) if _is_other_name(alias, port_name))
+    return Port(port_name, _TYPES.get(kind, PortType.OTHER), _flags(flags), others)
+
+
+def _is_other_name(alias: str, name: PortName) -> bool:
+    """Tell whether an alias says anything: PipeWire gives empty ones, and the name itself."""
+    return alias not in ("", name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config
@@ -10,7 +10,7 @@ from jackd_router.core.deciding.feedback import Passages
 from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.deciding.plan import Deed, Plan, Situation, plan_in_steps, shadowed, unmet
 from jackd_router.core.deciding.words import refusal_text
-from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
+from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType, client_of
 from jackd_router.core.mix import bus_passages, strip_of
 from jackd_router.core.steps import run_at_once
 from jackd_router.runtime.state import PlanReport
@@ -42,7 +42,7 @@ def with_its_buses(graph: Graph, config: Config, client_name: str) -> tuple[Grap
     """Give the graph as it is once our client has the buses of this configuration, and what goes with ports of older ones."""
     after = graph.copy()
     wanted = {port.name: port for port in _bus_ports(config, client_name)}
-    gone = [name for name, port in graph.ports.items() if port.client == client_name and name not in wanted]
+    gone = [name for name in graph.ports if client_of(name) == client_name and name not in wanted]
     dropped = {connection for name in gone for connection in after.remove_port(name)}
     for name, port in wanted.items():
         if name not in after.ports:
@@ -53,7 +53,8 @@ def with_its_buses(graph: Graph, config: Config, client_name: str) -> tuple[Grap
 def _bus_ports(config: Config, client_name: str) -> Iterator[Port]:
     for strip in map(strip_of, config.buses):
         for names, flag in ((strip.input_ports(), PortFlags.INPUT), (strip.output_ports(), PortFlags.OUTPUT)):
-            yield from (Port(PortName(f"{client_name}:{name}"), PortType.AUDIO, flag) for name in names)
+            kind = PortType.MIDI if strip.is_midi else PortType.AUDIO
+            yield from (Port(PortName(f"{client_name}:{name}"), kind, flag) for name in names)
 
 
 def situation(config: Config, matcher: Matcher, graph: Graph, client_name: str) -> Situation:
@@ -78,10 +79,10 @@ def preview_in_steps(now: Situation) -> Generator[None, None, tuple[PlanReport, 
     """Give the same with the plan itself, and pause now and then."""
     made = yield from plan_in_steps(now)
     yield
-    without_partners, never_decide = yield from worth_in_steps(now.matcher)
+    without_partners, never_decide = yield from worth_in_steps(now.matcher, made.deciding)
     report = PlanReport(
-        connect=tuple(step.connection for step in made.steps if step.deed is Deed.CONNECT),
-        disconnect=tuple(step.connection for step in made.steps if step.deed is Deed.DISCONNECT),
+        connect=made.pairs_to(Deed.CONNECT),
+        disconnect=made.pairs_to(Deed.DISCONNECT),
         unmet=without_partners,
         shadowed=never_decide,
         refused=refusals_of(replace(now, refused=made.refused)),
@@ -89,10 +90,15 @@ def preview_in_steps(now: Situation) -> Generator[None, None, tuple[PlanReport, 
     return report, made
 
 
-def worth_in_steps(matcher: Matcher) -> Generator[None, None, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Find which rules find nothing to speak of, and which earlier ones leave nothing to decide; with pauses."""
+def worth_in_steps(
+    matcher: Matcher, deciding: Collection[str] = ()
+) -> Generator[None, None, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Find which rules find nothing to speak of, and which earlier ones leave nothing to decide; with pauses.
+
+    `deciding`: rules of which it is known that they decide something.
+    """
     without_partners = yield from unmet(matcher)
-    never_decide = yield from shadowed(matcher)
+    never_decide = yield from shadowed(matcher, deciding)
     return without_partners, never_decide
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config, Profile
 from jackd_router.core.errors import NoSuchProfile
+from jackd_router.core.graph import Connection
 from jackd_router.core.names import nearest
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.rules import Rules
@@ -66,8 +68,8 @@ class Profiles:
 
     # ---- a switch
 
-    def activate(self, name: str) -> bool:
-        """Switch to a profile; False where it is active already. Raise NoSuchProfile."""
+    def activate(self, name: str, held: Iterable[Connection] = ()) -> bool:
+        """Switch to a profile, in which these pairs are held as cut; False where it is active already. Raise NoSuchProfile."""
         self._check(name)
         before, self._wanted = self.active, name
         if name != before:
@@ -76,7 +78,7 @@ class Profiles:
             )
             # Buses first: what the rules connect now sounds with the gains that are meant for it.
             self._buses.switch(self._config.profile(name))
-            self._rules.set_profile(name)
+            self._rules.set_profile(name, held)
         self._keep()
         return name != before
 

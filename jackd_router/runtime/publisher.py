@@ -32,6 +32,11 @@ class Publisher:
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
 
+    def tell(self, what: Callable[[Listener], None]) -> None:
+        """Tell everybody something at once, that is neither of the graph nor of what rules do."""
+        for listener in tuple(self.listeners):
+            what(listener)
+
     def graph(self, changes: Changes) -> None:
         """Announce changes of the graph."""
         if changes:

@@ -8,29 +8,25 @@ new port is on its way before anybody is told of the port.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections.abc import Callable, Iterable, Set
+from contextlib import suppress
 
 from jackd_router.core.config import Config, Manual, Rule
 from jackd_router.core.deciding.matcher import Matcher, Verdict
 from jackd_router.core.deciding.plan import Deed, Situation, Step
-from jackd_router.core.errors import ServerLost
 from jackd_router.core.graph import Connection, Graph, PortName
-from jackd_router.jack_host import protocol
-from jackd_router.jack_io.host_process import Answer, HostProcess
+from jackd_router.jack_io.host_process import HostProcess
 from jackd_router.runtime.announcer import Announcer, Audience
+from jackd_router.runtime.connection_requests import ConnectionRequests
 from jackd_router.runtime.feedback_watch import FeedbackWatch
 from jackd_router.runtime.ledger import Ledger, Quarrel, Request, registrations
 from jackd_router.runtime.mirror import Changes
 from jackd_router.runtime.quiet import QUIET_S, Quiet
+from jackd_router.runtime.slices import run_in_turns
 
 log = logging.getLogger(__name__)
 
-_CALLER_S = 2.0
-"""How long somebody who calls us waits for the server."""
-_ECHO_S = 1.0
-"""How long after the server's yes the notification may take before we look again."""
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
 
 
@@ -44,9 +40,12 @@ class Reconciler:
         self._config = Config()
         self.matcher = Matcher(self._config, client_name="", graph=graph)
         self.ledger = Ledger()
+        self._requests = ConnectionRequests(graph, self._note_result, lambda connection: self.look_at((connection,)))
         self.watch = FeedbackWatch(graph)
         self.situation = self._situation()
-        self._host: HostProcess | None = None
+        self.remake_matcher: Callable[[], Matcher] = lambda: self.matcher
+        """Gives the matcher of the rules in force, made from nothing but them and the graph."""
+        self._has_server = False
         self._may_act: Callable[[], bool] = lambda: True
         self._look_at: set[Connection] = set()
         self._later: dict[Connection, float] = {}
@@ -55,19 +54,27 @@ class Reconciler:
         self._quiet = Quiet()
         self._timer: asyncio.TimerHandle | None = None
         self._retry_timer: asyncio.TimerHandle | None = None
-        self._backoff_s = 0.0
+        self._backoff_s = self._failed_at = 0.0
+        self._is_troubled = False
+        self._is_in_doubt = False
+        """Whether a bug has interrupted what the matcher was told: it is not asked before another one takes its place."""
+        self._paused = 0
         self._idle_waiters: set[asyncio.Future[None]] = set()
 
     # ---- what it works with
 
     def load(self, config: Config, matcher: Matcher, concerned: Iterable[Connection] | None = None) -> None:
         """Take other rules, with their matcher fed with the ports of the graph, and look at what they concern (None: at all)."""
-        before, self._config, self.matcher = self.matcher, config, matcher
+        before, self._config = self.matcher, config
+        if self._is_in_doubt:
+            self.ledger.failures.clear()
+            self.ledger.quarrels.clear()
+            self.end_doubt()  # this matcher may share what the bug has left
+            return
+        self.matcher = matcher
         if before is not matcher:
             self.watch.clear()
-        refused = self.situation.refused  # not told again where it stays so
-        self.situation = self._situation()
-        self.situation.refused = refused
+        self._look_from_now_on()
         # What failed may still be wanted: it is looked at again at once.
         again = {*self.ledger.failures, *self.ledger.quarrels, *self.ledger.holds}
         # Not looked at before the rest: of what was refused the guard knows only when all is looked at.
@@ -82,11 +89,22 @@ class Reconciler:
         else:
             self.look_at({*concerned, *again})
 
-    def set_profile(self, name: str) -> None:
-        """Work in another profile: what was cut by hand in the one before is the rules' business again."""
+    def set_profile(self, name: str, held: Iterable[Connection] = ()) -> None:
+        """Work in another profile: what was cut by hand in the one before is the rules' business again.
+
+        `held`: what was cut by hand in this one, where it is put in force again.
+        """
         self.matcher.set_profile(name)
-        self.release(tuple(self.ledger.held))
+        self._let_go(tuple(self.ledger.held))
+        for connection in held:
+            self.hold(connection, connected=False, reason="it was cut by hand in this profile")
         self.look_at_everything()
+
+    def _look_from_now_on(self) -> None:
+        """Decide with the matcher and the policies of now."""
+        refused = self.situation.refused  # not told again where it stays so
+        self.situation = self._situation()
+        self.situation.refused = refused
 
     def _situation(self) -> Situation:
         """Give what the core decides from: it looks at the ledger's own tables."""
@@ -112,22 +130,23 @@ class Reconciler:
         self._may_act = question
 
     def begin_generation(self, host: HostProcess, ledger: Ledger) -> None:
-        """Work on this server from now on, with what is known of it already; the graph is complete."""
-        self._host, self.ledger = host, ledger
+        """Work on this server from now on, with what is known of it already; `look_at_everything` is to come next."""
+        self._has_server, self.ledger = True, ledger
+        self._requests.begin_generation(host, ledger)
+        self.end_doubt()
         self.situation = self._situation()
         if ledger.holds or ledger.quarrels:
             self._audience.holds_changed()
         due = ledger.next_due(self._loop.time())
         if due is not None:
             self._set_retry(due)
-        self.look_at_everything()
 
     def end_generation(self) -> None:
         """Forget what was valid for the server that is gone."""
-        self._host = None
+        self._has_server = False
+        self.end_doubt()
         lost = self.ledger.holds
-        for request in self.ledger.requests.values():
-            self._tell(request, None)
+        self._requests.end_generation()
         self.ledger = Ledger()
         self.watch.clear()
         self.situation = self._situation()
@@ -145,10 +164,25 @@ class Reconciler:
     def take(self, changes: Changes) -> None:
         """Look at what changes of the graph concern."""
         if changes or changes.told_again:
-            self._guard(lambda: self._fold(changes))
+            if not self._is_in_doubt:
+                self._guard(lambda: self._tell_matcher(changes))
+            self._guard(lambda: self._tell_ledger(changes))
             self.turn()
 
-    def _fold(self, changes: Changes) -> None:
+    def _tell_matcher(self, changes: Changes) -> None:
+        for name, _, port in changes.ports:
+            if port is not None:
+                self.matcher.add_port(port)
+                self._look_at |= self._graph.connections_of(name)  # an alias may be what a rule forbids
+            else:
+                self.matcher.remove_port(name)
+        for connection, connected in changes.connections:
+            self._look_at.add(connection)
+            self.matcher.connection_changed(connection)
+            if connected and self.matcher.has_exclusive:
+                self._look_at_neighbours(connection)
+
+    def _tell_ledger(self, changes: Changes) -> None:
         now = self._loop.time()
         if changes:
             self._quiet.graph_changed(now)
@@ -156,19 +190,10 @@ class Reconciler:
         for name, before, port in changes.ports:
             if before is not None and (port is None or port.registration != before.registration):
                 gone.add(name)
-            if port is not None:
-                self.matcher.add_port(port)
-                self._look_at |= self._graph.connections_of(name)  # an alias may be what a rule forbids
-            else:
-                self.matcher.remove_port(name)
             self._quiet.port_changed(name, now, gone=port is None)
         if gone:
             self._forget_ports(gone)
         for connection, connected in changes.connections:
-            self._look_at.add(connection)
-            self.matcher.connection_changed(connection)
-            if connected and self.matcher.has_exclusive:
-                self._look_at_neighbours(connection)
             self._note_who(connection, connected, now)
         self._try_again(changes.told_again)
 
@@ -182,7 +207,13 @@ class Reconciler:
         failed = [connection for connection in self.ledger.failures if not set(connection).isdisjoint(ports)]
         for connection in failed:
             del self.ledger.failures[connection]
-            self._look_at |= {connection, *self.matcher.entangled(connection)}
+            self._look_at.add(connection)
+            self._look_at_entangled(connection)
+
+    def _look_at_entangled(self, connection: Connection) -> None:
+        """Look at the pairs that may depend on this one."""
+        if not self._is_in_doubt:  # else everything is looked at soon
+            self._look_at |= self.matcher.entangled(connection)
 
     def _forget_ports(self, gone: Set[PortName]) -> None:
         # What was cut only because its port went: nothing waits for it when the port comes again.
@@ -193,19 +224,12 @@ class Reconciler:
 
     def _note_who(self, connection: Connection, connected: bool, now: float) -> None:
         """Tell our own doing from that of somebody else."""
-        request = self.ledger.requests.get(connection)
-        if request is not None and request.connect == connected:
-            request.echoed = True
-            if request.answered:
-                del self.ledger.requests[connection]
-            if connected and request.rule:
-                # The rule's, even when it does not want it any more since it asked: then it is the one that takes it back.
-                self._own(connection, request.rule)
-            elif connected:
-                self.watch.warn_of(connection, self.situation)
+        request = self.ledger.on_its_way(connection, connect=connected)
+        if request is not None:
+            self._note_ours(connection, request)
             return
-        if connected and self._host is not None:
-            self.watch.warn_of(connection, self.situation)
+        if connected and self._has_server:
+            self._warn_of(connection)
         if not connected and connection in self.ledger.kept:
             del self.ledger.kept[connection]
             self._audience.holds_changed()
@@ -216,8 +240,31 @@ class Reconciler:
             if ends:
                 self._cuts[connection] = ends
                 self._wait(connection)
-        elif connected and connection in self.ledger.quarrels and self.step_for(connection).deed is Deed.DISCONNECT:
+        elif connected and self._is_against_us(connection):
             self._undone(connection, now)
+
+    def _warn_of(self, connection: Connection) -> None:
+        """Warn of feedback that somebody has made by hand."""
+        if not self._is_in_doubt:
+            self.watch.warn_of(connection, self.situation)
+
+    def _is_against_us(self, connection: Connection) -> bool:
+        """Tell whether somebody has made again what we have cut."""
+        if self._is_in_doubt or connection not in self.ledger.quarrels:
+            return False
+        return self.step_for(connection).deed is Deed.DISCONNECT
+
+    def _note_ours(self, connection: Connection, request: Request) -> None:
+        """Note that what we asked for has happened."""
+        if not self._requests.note_echo(connection, request):
+            return
+        if not request.connect:
+            self._disown(connection)
+        elif not request.rule:
+            self._warn_of(connection)
+        else:
+            # The rule's, even when it does not want it any more since it asked: then it is the one that takes it back.
+            self._own(connection, request.rule)
 
     def look_at(self, connections: Iterable[Connection]) -> None:
         """Look at these pairs now."""
@@ -226,6 +273,8 @@ class Reconciler:
 
     def look_at_everything(self) -> None:
         """Look at every connection that is and every one that is wanted."""
+        if self._is_in_doubt:
+            return  # that follows
         self._look_at.update(self._graph.connections, self.matcher.wanted())
         self.turn()
 
@@ -238,11 +287,10 @@ class Reconciler:
 
     def tick(self) -> bool:
         """Forget clients that have long been quiet, and look again at requests whose echo never came; tell of such."""
-        now = self._loop.time()
-        self._quiet.forget(now)
-        overdue = [c for c, request in self.ledger.requests.items() if request.answered and now - request.since > _ECHO_S]
-        for connection in overdue:
-            del self.ledger.requests[connection]
+        if not self.matcher.book.is_tidy:
+            run_in_turns(self.matcher.book.tidy_in_steps())
+        self._quiet.forget(self._loop.time())
+        overdue = self._requests.give_up_overdue()
         self.look_at(overdue)
         return bool(overdue)
 
@@ -250,8 +298,19 @@ class Reconciler:
 
     def turn(self) -> None:
         """Look at all pairs that were named: first at what is to be made, then at what is to be cut."""
-        if self._host is not None and not (self._backoff_s and self._retry_timer):
+        if self._has_server and not self._paused and not self._is_in_doubt:
             self._guard(self._turn)
+
+    def pause(self) -> None:
+        """Look at nothing for a moment, until `resume`; what is named meanwhile is looked at then."""
+        self._paused += 1
+
+    def resume(self) -> None:
+        """End one pause."""
+        self._paused -= 1
+        if not self._paused:
+            self.turn()
+            self._tell_idle()
 
     def _turn(self) -> None:
         self._look_at |= self.matcher.take_changed()
@@ -262,8 +321,8 @@ class Reconciler:
             for step in sorted(steps, key=lambda step: step.deed is Deed.DISCONNECT):
                 self._consider(step)
         self._announcer.circles(self.matcher.circles())
-        if self._backoff_s:
-            self._backoff_s = 0.0
+        if self._is_troubled:
+            self._is_troubled = False
             self._audience.troubled("")
         self._arm()
         self._tell_idle()
@@ -283,14 +342,37 @@ class Reconciler:
         self._announcer.refused(((rule.name if rule else "", pair) for rule, pair in zip(rules, untold, strict=True)), refused)
 
     def _guard(self, work: Callable[[], None]) -> None:
-        """Do some work. A bug in there must not take the sound away: it is logged, and everything is looked at again later."""
+        """Do some work. A bug in there must not take the sound away: it is logged, and all begins anew later."""
         try:
             work()
         except Exception as error:
-            self._backoff_s = min(max(2 * self._backoff_s, _FIRST_BACKOFF_S), _LAST_BACKOFF_S)
+            now = self._loop.time()
+            # A bug that comes again and again is not met all the time.
+            longer_s = 2 * self._backoff_s if now - self._failed_at < 2 * _LAST_BACKOFF_S else 0.0
+            self._backoff_s = min(max(longer_s, _FIRST_BACKOFF_S), _LAST_BACKOFF_S)
+            self._failed_at = now
+            self._is_in_doubt = self._is_troubled = True
             log.exception("A turn of the reconciler failed; the next is in %g s", self._backoff_s)
             self._audience.troubled(f"the rules could not be applied: {error!r}")
-            self._set_retry(self._loop.time() + self._backoff_s)
+            self._set_retry(now + self._backoff_s)
+
+    def end_doubt(self) -> None:
+        """Let another matcher take the place of one that a bug has left behind."""
+        if self._is_in_doubt:
+            self._guard(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Work from the rules and the graph alone, and from what the graph says is still so."""
+        before, self.matcher = self.matcher, self.remake_matcher()
+        with suppress(Exception):  # it may be in any state
+            before.retire()
+        self.ledger.compare(self._graph)
+        self.watch.clear()
+        self._look_from_now_on()
+        self._is_in_doubt = False
+        self._audience.holds_changed()
+        self._audience.ledger_changed()
+        self.look_at_everything()
 
     def step_for(self, connection: Connection) -> Step:
         """Decide about one pair as things are now."""
@@ -300,7 +382,7 @@ class Reconciler:
         connection = step.connection
         if step.deed is Deed.NOTHING:
             if self.ledger.failures.pop(connection, None):
-                self._look_at |= self.matcher.entangled(connection)
+                self._look_at_entangled(connection)
             self._note_owner(step)
             return
         if connection in self.ledger.requests or connection in self._cuts or not self._may_act():
@@ -308,7 +390,7 @@ class Reconciler:
         if self._must_wait(connection, step):
             return
         self._later.pop(connection, None)
-        self._ask(connection, step.deed is Deed.CONNECT, step.rule)
+        self._requests.ask(connection, step.deed is Deed.CONNECT, step.rule)
 
     def _note_owner(self, step: Step) -> None:
         """Adopt a connection that a rule wants, whoever made it, and let go of one that is nobody's business now."""
@@ -360,6 +442,9 @@ class Reconciler:
 
     def _look_later(self) -> None:
         self._timer = None
+        if self._is_in_doubt:
+            self._arm()
+            return
         for connection, ends in self._take_cuts().items():
             if registrations(self._graph, connection) == ends and connection not in self._graph.connections:
                 self._cut_by_hand(connection)
@@ -451,8 +536,8 @@ class Reconciler:
 
     def _retry(self) -> None:
         self._retry_timer = None
-        if self._backoff_s:
-            self.look_at_everything()
+        if self._is_in_doubt:
+            self.end_doubt()
         else:
             self.look_at({*self.ledger.failures, *self.ledger.quarrels})
         if self.ledger.quarrels:
@@ -465,52 +550,8 @@ class Reconciler:
 
     async def ask_for_caller(self, connection: Connection, *, connect: bool) -> int:
         """Connect or disconnect for somebody who waits for libjack's code; raise ServerLost."""
-        if self._host is None:
-            raise ServerLost("there is no JACK server")
         self._cuts.pop(connection, None)
-        request = self.ledger.requests.get(connection)
-        if request is None or request.connect != connect or request.answered:
-            # One that asked for the opposite is answered all the same; who waits for it is told its own code.
-            request = self._ask(connection, connect, "", by_hand=True)
-        future: asyncio.Future[int | None] = self._loop.create_future()
-        request.waiting.append(future)
-        try:
-            async with asyncio.timeout(_CALLER_S):
-                code = await future
-        except TimeoutError:
-            raise ServerLost(f"the JACK server has not answered within {_CALLER_S:g} s; it may still do it") from None
-        if code is None:
-            raise ServerLost("the JACK server went away")
-        return code
-
-    def _ask(self, connection: Connection, connect: bool, rule: str, *, by_hand: bool = False) -> Request:
-        assert self._host is not None
-        request = self.ledger.requests[connection] = Request(connect, rule, self._loop.time(), by_hand)
-        operation = protocol.CONNECT if connect else protocol.DISCONNECT
-        names = (end.encode("utf-8", "surrogateescape") for end in connection)
-        self._host.submit(lambda answer: self._answered(connection, request, answer), operation, *names)
-        return request
-
-    def _answered(self, connection: Connection, request: Request, answer: Answer | None) -> None:
-        if self.ledger.requests.get(connection) is not request:
-            self._tell(request, None if answer is None else answer[1])  # of a generation that is over
-            return
-        code = None if answer is None else int(answer[1])
-        done = code == 0 or (code == errno.EEXIST and request.connect)
-        if done and not request.echoed and (connection in self._graph.connections) != request.connect:
-            request.answered, request.since = True, self._loop.time()  # the echo comes
-        else:
-            del self.ledger.requests[connection]
-        if code is not None:
-            self._note_result(connection, request, code, done)
-        self._tell(request, code)
-        self.look_at((connection,))
-
-    @staticmethod
-    def _tell(request: Request, code: int | None) -> None:
-        for future in request.waiting:
-            if not future.done():
-                future.set_result(code)
+        return await self._requests.ask_for_caller(connection, connect=connect)
 
     def _note_result(self, connection: Connection, request: Request, code: int, done: bool) -> None:
         if done:
@@ -527,21 +568,25 @@ class Reconciler:
 
     def _note_failed(self, connection: Connection, request: Request, code: int) -> None:
         failure = self.ledger.fail(connection, code, self._loop.time())
-        self._look_at |= self.matcher.entangled(connection)
+        self._look_at_entangled(connection)
         if failure.times == 1:
             self._announcer.failed(connection, request, code)
 
     # ---- rest
 
+    @property
+    def _is_idle(self) -> bool:
+        return not self._has_server or not (self.ledger.requests or self._later or self._paused)
+
     async def idle(self) -> None:
-        """Wait until no request is on its way and nothing waits for quiet."""
-        while self._host is not None and (self.ledger.requests or self._later):
+        """Wait until no request is on its way, and nothing waits for quiet or the end of a pause."""
+        while not self._is_idle:
             future: asyncio.Future[None] = self._loop.create_future()
             self._idle_waiters.add(future)
             await future
 
     def _tell_idle(self) -> None:
-        if self._host is None or not (self.ledger.requests or self._later):
+        if self._is_idle:
             waiters, self._idle_waiters = self._idle_waiters, set()
             for future in waiters:
                 if not future.done():

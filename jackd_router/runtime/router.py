@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from jackd_router import __version__
-from jackd_router.core.config import Config
-from jackd_router.core.errors import Problem, RouterError, ServerLost
+from jackd_router.core.config import DEFAULT_PROFILE, Config
+from jackd_router.core.errors import Problem, ServerLost
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.language.effective import effective_toml
+from jackd_router.core.undo import AllRulesSwitched, ProfileSwitched, RuleSwitched, Switch
 from jackd_router.jack_host import protocol
+from jackd_router.jack_io.presence import server_sockets
 from jackd_router.runtime.announcer import Action
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.by_hand import ByHand
@@ -21,6 +24,7 @@ from jackd_router.runtime.configuration import Configuration
 from jackd_router.runtime.inhibitors import Inhibitors
 from jackd_router.runtime.levels import Levels
 from jackd_router.runtime.lifecycle import ServerKeeper
+from jackd_router.runtime.made_buses import MadeBuses
 from jackd_router.runtime.mirror import Mirror
 from jackd_router.runtime.profiles import Profiles
 from jackd_router.runtime.publisher import Publisher
@@ -29,14 +33,20 @@ from jackd_router.runtime.reload import Affected, Reload
 from jackd_router.runtime.rules import Rules
 from jackd_router.runtime.run_memory import RunMemory
 from jackd_router.runtime.server_events import ServerEvents
-from jackd_router.runtime.state import BusState, Level, Listener, Outcome, PlanReport, ServerPhase, ServerState, Status
+from jackd_router.runtime.snapshot_folder import SnapshotFolder
+from jackd_router.runtime.snapshots import Snapshots, Surroundings
+from jackd_router.runtime.state import BusState, CycleCost, Level, Listener, Outcome, PlanReport, ServerPhase, ServerState, Status
 from jackd_router.runtime.state_file import StateFile
 from jackd_router.runtime.status import describe
+from jackd_router.runtime.undo import Undo, Ways
+from jackd_router.runtime.whole_files import remove_leftovers
 
 log = logging.getLogger(__name__)
 
 _APPLY_S = 5.0
 """How long a call waits for what it asked to be applied; the rest goes on without it."""
+_KEPT_S = 0.05
+"""How long rules wait for a change of theirs to be kept."""
 
 
 class Router:
@@ -50,7 +60,8 @@ class Router:
         self.status = Status()
         self._default_server = default_server
         self._trouble = self._bus_trouble = ""
-        self._state_file = StateFile(state_folder)
+        self._state_folder, self._state_file = state_folder, StateFile(state_folder)
+        self._state_file.on_trouble = self._refresh_status
         self._mirror = Mirror()
         self._publisher = Publisher(self._mirror)
         self._inhibitors = Inhibitors(self._inhibitors_changed)
@@ -60,9 +71,32 @@ class Router:
         self._reconciler.may_act(lambda: self.rules.enabled and not self._inhibitors)
         self._reconciler.watch.buses = lambda: self._buses.passages(self.rules.client_name)
         self._memory = RunMemory(self._mirror.graph, self._state_file)
-        self._by_hand = ByHand(self._mirror.graph, self._reconciler)
+        self._by_hand = ByHand(self._mirror.graph, self._reconciler, lambda step: self.undo.note(step))
+        self.snapshots = Snapshots(
+            SnapshotFolder(state_folder / "snapshots"),
+            self._mirror.graph,
+            self._by_hand,
+            Surroundings(
+                require_server=self._require_server,
+                our_names=lambda: (self.configuration.in_force.client_name, self.rules.client_name),
+                applied=self._applied,
+                changed=self._snapshots_changed,
+            ),
+        )
         self.rules = Rules(self._mirror.graph, self._reconciler, self._inhibitors, self._state_file)
         self.profiles = Profiles(self.rules, self._buses, self._state_file)
+        self.undo = Undo(
+            self._mirror.graph,
+            self._by_hand,
+            Ways(
+                require_server=self._require_server,
+                switch_profile=self._switch_profile,
+                put_switch=self._put_switch,
+                enable_rules=self._enable_rules,
+                applied=self._applied,
+                steps_changed=self._steps_changed,
+            ),
+        )
         self.configuration = Configuration(config_path, state_folder)
         self._reload = Reload(
             self.configuration,
@@ -75,8 +109,10 @@ class Router:
                 applied=self._applied,
                 buses_changed=self._buses_changed,
                 config_changed=self._config_changed,
+                name_devices=lambda config: self._events.name_devices(config),
             ),
         )
+        self._made_buses = MadeBuses(self.configuration, self._reload, self._state_file)
         self._events = ServerEvents(
             self._mirror,
             self._reconciler,
@@ -93,21 +129,37 @@ class Router:
 
     def load(self) -> None:
         """Load the configuration and what was kept; from here on the router can be asked."""
-        self.configuration.load_at_start()
         self._state_file.read()
+        self._made_buses.start()
+        self.configuration.load_at_start()
+        self._made_buses.give_way()
         config = self.configuration.in_force
         self.profiles.start(config, is_read=self.configuration.valid)
         self.rules.client_name = config.client_name
         self._keeper = self._new_keeper(config)
+        self._events.name_devices(config)
         self.rules.on_metadata_wanted = self._events.want_metadata
         self.rules.put_in_force(config, self.rules.matcher(config))
         self._refresh_status()
 
     def start(self) -> None:
         """Begin to look for a server. Nothing was written before: another daemon may run, and this one may have to give way."""
+        if self._state_file.is_another:
+            self._load_again()
+        for folder in (".", "last-good", "snapshots"):
+            remove_leftovers(self._state_folder / folder)
         self.configuration.keep_copy()
         self._state_file.start_writing()
         self._keeper.start()
+
+    def _load_again(self) -> None:
+        """Take over what the daemon before us has saved at its end, while we waited for its name."""
+        before = self._buses.names
+        self._buses.load((), DEFAULT_PROFILE, {})  # what they have now is not to be carried over
+        self.load()
+        now = self._buses.names
+        self._buses_changed([name for name in now if name not in before], [name for name in before if name not in now])
+        self._config_changed()
 
     async def stop(self) -> None:
         """Leave the server; connections stay, the sound of others goes on without us."""
@@ -116,7 +168,8 @@ class Router:
         await self._state_file.flush()
 
     def _new_keeper(self, config: Config) -> ServerKeeper:
-        keeper = ServerKeeper(config.server_name or self._default_server, config.client_name, self._events)
+        sockets = server_sockets(config.library, config.server_name or self._default_server)
+        keeper = ServerKeeper(sockets, config.client_name, self._events)
         self._events.keeper = keeper
         return keeper
 
@@ -129,8 +182,7 @@ class Router:
     # ---- what changed, from below
 
     def _server_changed(self, before: ServerState, now: ServerState) -> None:
-        for listener in tuple(self._publisher.listeners):
-            listener.server_changed(before, now)
+        self._publisher.tell(lambda listener: listener.server_changed(before, now))
         if (before.phase is ServerPhase.CONNECTED) != (now.phase is ServerPhase.CONNECTED):
             for name in self._buses.names:
                 self._bus_changed(name, "Active")
@@ -170,17 +222,15 @@ class Router:
         self._refresh_status()
 
     def _inhibitors_changed(self) -> None:
-        for listener in tuple(self._publisher.listeners):
-            listener.inhibitors_changed()
+        self._publisher.tell(lambda listener: listener.inhibitors_changed())
         self._refresh_status()
         self._reconciler.look_at_everything()
 
     def _bus_changed(self, name: str, *properties: str) -> None:
-        for listener in tuple(self._publisher.listeners):
-            listener.bus_changed(name, *properties)
+        self._publisher.tell(lambda listener: listener.bus_changed(name, *properties))
 
     def _refresh_status(self) -> None:
-        trouble = "; ".join(filter(None, (self._trouble, self._bus_trouble)))
+        trouble = "; ".join(filter(None, (self._trouble, self._bus_trouble, self._state_file.trouble)))
         status = describe(
             self.server,
             self.configuration,
@@ -192,14 +242,22 @@ class Router:
         )
         if status != self.status:
             self.status = status
-            for listener in tuple(self._publisher.listeners):
-                listener.status_changed()
+            self._publisher.tell(lambda listener: listener.status_changed())
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell the listener of every change from now on; give what ends that."""
         return self._publisher.subscribe(listener)
 
     # ---- the daemon itself
+
+    @property
+    def kept_serial(self) -> int:
+        """A number that grows with every change of what is kept over restarts."""
+        return self._state_file.serial
+
+    async def secure_kept(self) -> None:
+        """Wait until what is kept now is so even if the daemon is killed; not for long."""
+        await self._state_file.secure()
 
     @property
     def inhibitors(self) -> tuple[tuple[int, str, str, str], ...]:
@@ -227,19 +285,30 @@ class Router:
         return self._keeper.state
 
     async def dsp_load(self) -> float:
-        """Give the DSP load in percent; 0.0 without a server."""
+        """Give the DSP load in percent; 0.0 without a server, and of one that does not answer."""
         try:
             return float((await self._keeper.request(protocol.LOAD))[0])
         except ServerLost:
             return 0.0
 
+    @property
+    def midi_lost(self) -> int:
+        """How many MIDI events an output of a bus had no room for, on this server."""
+        host = self._keeper.host
+        return host.memory.midi_lost if host else 0
+
     async def reconnect(self) -> None:
         """Try to connect now; raise ServerLost where that does not succeed."""
         await self._keeper.reconnect()
 
-    def reset_xruns(self) -> None:
-        """Count xruns from now on."""
-        self._events.reset_xruns()
+    @property
+    def cycle_cost(self) -> CycleCost:
+        """What our process callback cost, since the connection began or the last reset."""
+        return self._events.statistics.cycle_cost
+
+    def reset_statistics(self) -> None:
+        """Count xruns and cycles from now on."""
+        self._events.reset_statistics()
 
     # ---- the graph
 
@@ -266,38 +335,50 @@ class Router:
     async def apply(self, connect: Sequence[Connection], disconnect: Sequence[Connection], *, dry_run: bool) -> PlanReport:
         """Disconnect and connect many pairs; what fails is in the report and does not stop the rest."""
         self._require_server()
-        to_cut = [pair for pair in disconnect if pair in self.graph.connections]
-        to_make = [pair for pair in connect if pair not in self.graph.connections]
+        to_cut = [pair for pair in dict.fromkeys(disconnect) if pair in self.graph.connections]
+        to_make = [pair for pair in dict.fromkeys(connect) if pair not in self.graph.connections]
         if dry_run:
             return PlanReport(tuple(to_make), tuple(to_cut))
-        cut = [self._by_hand.disconnect(pair, hold=False) for pair in to_cut]
-        made = [self._by_hand.connect(pair, hold=False) for pair in to_make]
-        results = await asyncio.gather(*cut, *made, return_exceptions=True)
-        failed = []
-        for pair, result in zip([*to_cut, *to_make], results, strict=True):
-            if isinstance(result, RouterError):
-                failed.append(pair)
-            elif isinstance(result, BaseException):
-                raise result
-        return PlanReport(
-            connect=tuple(pair for pair in to_make if pair not in failed),
-            disconnect=tuple(pair for pair in to_cut if pair not in failed),
-            failed=tuple(failed),
-        )
+        return await self._by_hand.apply(to_make, to_cut)
 
     def _require_server(self) -> None:
-        if not self._keeper.connected:
-            raise ServerLost(f"there is no JACK server {self.server.server_name!r} now: {self.status.text}")
+        """Raise ServerLost where nothing can be done at once: what a server that stands still is asked is done much later."""
+        if self.server.phase is not ServerPhase.CONNECTED:
+            raise ServerLost(f"there is no JACK server that answers now: {self.status.text}")
+
+    @contextmanager
+    def _kept_first(self) -> Iterator[None]:
+        """Let rules do nothing to the graph before what changed them is kept: a kill leaves all old, or all new."""
+        self._reconciler.pause()
+        try:
+            yield
+        finally:
+            self._state_file.when_secure(self._reconciler.resume, within_s=_KEPT_S)
 
     # ---- rules
 
     def set_rule_enabled(self, name: str, enabled: bool, *, persist: bool) -> None:
         """Switch a rule on or off; with `persist` also for the next start."""
-        self.rules.set_rule_enabled(name, enabled, persist=persist)
+        before = self.rules.switch(name)
+        with self._kept_first():
+            self.rules.set_rule_enabled(name, enabled, persist=persist)
+        self._publisher.rule(name)
+        if self.rules.switch(name) != before:
+            self.undo.note(RuleSwitched(name, enabled, before))
+
+    def _put_switch(self, name: str, switch: Switch) -> None:
+        with self._kept_first():
+            self.rules.put_switch(name, switch)
         self._publisher.rule(name)
 
     def set_rules_enabled(self, enabled: bool) -> None:
         """Switch all automatic work on or off, until the daemon ends."""
+        before = self.rules.enabled
+        self._enable_rules(enabled)
+        if enabled != before:
+            self.undo.note(AllRulesSwitched(enabled))
+
+    def _enable_rules(self, enabled: bool) -> None:
         self.rules.enabled = enabled
         self._publisher.rule("")
         self._refresh_status()
@@ -308,39 +389,59 @@ class Router:
         self._require_server()
         report = self.rules.report_now()
         if not dry_run:
+            self.undo.note(self._by_hand.released(self.rules.held))
             self._reconciler.start_over()
             await self._applied()
         return report
 
     async def release_hold(self, source: PortName, destination: PortName) -> str:
         """Let the rules decide again about a pair that is held: "released" or "not-held"."""
-        released = self._reconciler.release((Connection(source, destination),))
+        pair = Connection(source, destination)
+        step = self._by_hand.released((pair,))
+        released = self._reconciler.release((pair,))
         if released:
+            self.undo.note(step)
             await self._applied()
         return "released" if released else "not-held"
 
     async def _applied(self) -> None:
         """Wait until everything that was asked for is applied, but not for ever: a server may not answer."""
         try:
-            async with asyncio.timeout(_APPLY_S):
+            async with asyncio.timeout(0 if self.server.phase is ServerPhase.UNRESPONSIVE else _APPLY_S):
                 await self._reconciler.idle()
         except TimeoutError:
-            log.warning("Applying the rules takes longer than %g s; going on in the background", _APPLY_S)
+            log.warning("Applying the rules takes longer; going on in the background")
         self._publisher.flush()
 
     # ---- profiles
 
     async def activate_profile(self, name: str) -> None:
         """Switch to a profile, and wait until the rules are applied; raise NoSuchProfile."""
-        if self.profiles.activate(name):
+        step = ProfileSwitched(self.profiles.active, name, self.rules.cut_by_hand)
+        if self._switch_profile(name):
+            self.undo.note(step)
+            await self._applied()
+
+    def _switch_profile(self, name: str, held: Iterable[Connection] = ()) -> bool:
+        """Switch to a profile in which these pairs are held as cut; False where it is active already."""
+        with self._kept_first():
+            switched = self.profiles.activate(name, held)
+        if switched:
             self._profiles_changed()
             self._publisher.rule("")
             self._refresh_status()
-            await self._applied()
+        return switched
+
+    def _steps_changed(self) -> None:
+        self._publisher.tell(lambda listener: listener.undo_changed())
 
     def _profiles_changed(self) -> None:
-        for listener in tuple(self._publisher.listeners):
-            listener.profiles_changed()
+        self._publisher.tell(lambda listener: listener.profiles_changed())
+
+    # ---- snapshots
+
+    def _snapshots_changed(self) -> None:
+        self._publisher.tell(lambda listener: listener.snapshots_changed())
 
     # ---- the configuration
 
@@ -361,16 +462,15 @@ class Router:
         return await self._reload.run(dry_run=dry_run)
 
     def _config_changed(self) -> None:
-        for listener in tuple(self._publisher.listeners):
-            listener.config_changed()
+        self._made_buses.give_way()
+        self._publisher.tell(lambda listener: listener.config_changed())
         self._profiles_changed()
         if self.configuration.valid:
             self._publisher.rule("")
         self._refresh_status()
 
     def _buses_changed(self, added: Sequence[str], removed: Sequence[str]) -> None:
-        for listener in tuple(self._publisher.listeners):
-            listener.buses_changed(added, removed)
+        self._publisher.tell(lambda listener: listener.buses_changed(added, removed))
 
     # ---- buses
 
@@ -383,10 +483,25 @@ class Router:
         """Give a bus as it stands."""
         return self._buses.state(name, self.rules.client_name, active=self._keeper.connected)
 
+    async def create_bus(self, name: str, values: Mapping[str, object]) -> None:
+        """Make a bus of the keys and values of a [[bus]], and wait until its ports are there, if there is a server."""
+        await self._made_buses.create(name, values)
+
+    async def remove_bus(self, name: str) -> None:
+        """Remove a bus that was made at run time."""
+        await self._made_buses.remove(name)
+
     def set_bus_gain(self, name: str, gain_db: float) -> None:
         """Set the gain of a bus in dB."""
         self._buses.set_gain(name, gain_db)
         self.profiles.keep_bus(name)
+
+    async def fade_bus(self, name: str, gain_db: float, duration_ms: int) -> None:
+        """Fade the gain of a bus to another one within a time, linear in dB; raise Cancelled where something else is set."""
+        running = self._buses.begin_fade(name, gain_db, duration_ms)
+        self.profiles.keep_bus(name)
+        if running:
+            await running.finished()
 
     def set_bus_mute(self, name: str, mute: bool) -> None:
         """Mute a bus, or let it sound."""
@@ -403,6 +518,11 @@ class Router:
         self._buses.set_matrix(name, matrix)
         self._reconciler.buses_changed()
         self._events.plan_buses()
+        self.profiles.keep_bus(name)
+
+    def set_bus_midi_channels(self, name: str, channels: Sequence[int]) -> None:
+        """Set which MIDI channels, from 1 to 16, pass a bus of MIDI."""
+        self._buses.set_midi_channels(name, channels)
         self.profiles.keep_bus(name)
 
     async def levels(self, caller: str) -> dict[str, tuple[Level, ...]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config, Rule
 from jackd_router.core.deciding.explain import Explanation, Facts, explain, explain_port
@@ -14,22 +16,28 @@ from jackd_router.core.deciding.plan import Deed, Situation
 from jackd_router.core.deciding.words import inactive_because
 from jackd_router.core.errors import NoSuchRule
 from jackd_router.core.graph import Connection, Graph, Port, PortName
-from jackd_router.core.names import nearest
+from jackd_router.core.names import nearest, shown
 from jackd_router.core.steps import run_at_once
+from jackd_router.core.undo import Switch
 from jackd_router.runtime.garbage import collected_later
 from jackd_router.runtime.inhibitors import Inhibitors
 from jackd_router.runtime.preview import preview, preview_in_steps, refusals_of, situation, with_its_buses, worth_in_steps
 from jackd_router.runtime.reconciler import Reconciler
-from jackd_router.runtime.slices import run_in_slices
+from jackd_router.runtime.slices import run_in_slices, run_in_turns
 from jackd_router.runtime.state import PlanReport, RuleState
 from jackd_router.runtime.state_file import StateFile
+
+log = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
 
 _PORTS_IN_A_ROW = 10
 """Ports that new rules are matched with without a pause: about a millisecond."""
 
 
-_Basis = tuple[str, str, dict[str, bool]]
-"""What a matcher depends on beside the configuration and the ports: our name, the profile, the rules that were switched."""
+_Basis = tuple[str, str, str, dict[str, bool]]
+"""What a matcher depends on beside the configuration and the ports: our name, the profile as it was chosen and as there is
+one of this name, the rules that were switched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ class Prepared:
     def drop(self) -> None:
         """Let go of it: it was only asked what would be."""
         if self.matcher is not None:
-            self.matcher.retire()
+            _let_go(self.matcher)
 
 
 class Rules:
@@ -56,6 +64,7 @@ class Rules:
     def __init__(self, graph: Graph, reconciler: Reconciler, inhibitors: Inhibitors, state_file: StateFile) -> None:
         """Take the mirror's graph, who acts on it, who may stop that, and where switches are kept."""
         self._graph, self._reconciler = graph, reconciler
+        reconciler.remake_matcher = lambda: self.matcher(self._config)
         self._inhibitors, self._state_file = inhibitors, state_file
         self._config = Config()
         self._switches: dict[str, tuple[bool, bool]] = {}
@@ -79,18 +88,18 @@ class Rules:
     def put_prepared_in_force(self, prepared: Prepared) -> None:
         """Let the reconciler work with rules whose effect is known: it looks only at what they change."""
         self._config = prepared.config
-        matcher = prepared.matcher
-        if matcher is None:
-            matcher = self._reconciler.matcher
-            matcher.restate(prepared.config)
-        self._reconciler.load(prepared.config, matcher, prepared.concerned)
+        before = self._reconciler.matcher
+        if prepared.matcher is None:
+            before.restate(prepared.config)
+        self._reconciler.load(prepared.config, prepared.matcher or before, prepared.concerned)
+        run_in_turns(self._reconciler.matcher.book.tidy_in_steps())
         self._ask_for_metadata()
 
-    def set_profile(self, name: str) -> None:
-        """Work in another profile."""
+    def set_profile(self, name: str, held: Iterable[Connection] = ()) -> None:
+        """Work in another profile, in which these pairs are held as cut."""
         if name != self.profile:
             self.profile = name
-            self._reconciler.set_profile(name)
+            self._reconciler.set_profile(name, held)
             self._ask_for_metadata()
 
     def _ask_for_metadata(self) -> None:
@@ -114,16 +123,20 @@ class Rules:
 
     def matcher(self, config: Config) -> Matcher:
         """Give a matcher that knows the graph."""
-        matcher = self._empty_matcher(config, self._basis(config))
+        matcher = self._matcher_on(self._basis(config), config)
         run_at_once(self._told_of_ports(matcher, {}))
         return matcher
 
-    async def prepare(self, config: Config) -> Prepared:
-        """Match other rules with the graph and plan what they do, without keeping other work waiting for long."""
+    async def prepare(self, config: Config, *, reported: bool = True) -> Prepared:
+        """Match other rules with the graph and plan what they do, without keeping other work waiting for long.
+
+        Where nobody is told of it (`reported`), the report may lack what is not known by the way.
+        """
+        self._reconciler.end_doubt()
         if self._would_be_the_same(config):
-            return await self._prepare_the_same(config)
+            return await self._prepare_the_same(config) if reported else Prepared(config, None, PlanReport())
         with collected_later():
-            return await self._prepare(config)
+            return await self._prepare(config, reported=reported)
 
     def _would_be_the_same(self, config: Config) -> bool:
         """Tell whether the rules are those in force, wherever they stand in the file: most edits are of something else."""
@@ -147,32 +160,55 @@ class Rules:
             )
         return Prepared(config, None, report)
 
-    async def _prepare(self, config: Config) -> Prepared:
+    async def _prepare(self, config: Config, *, reported: bool) -> Prepared:
         while True:
-            basis = self._basis(config)
-            # In a thread: to sort hundreds of rules takes longer than others may wait.
-            matcher = await asyncio.to_thread(self._empty_matcher, config, basis)
+            prepared = await self._prepare_once(config, reported=reported)
+            if prepared is not None:
+                return prepared
+
+    async def _prepare_once(self, config: Config, *, reported: bool) -> Prepared | None:
+        """Prepare; None where a rule was switched meanwhile, other rules put in force, or the server gave us another name."""
+        basis, in_force = self._basis(config), self._reconciler.matcher
+        beside = in_force if in_force.book.knows(self._graph.ports) else None
+        # In a thread: to compare hundreds of rules takes longer than others may wait.
+        matcher = await asyncio.to_thread(self._matcher_on, basis, config, beside=beside)
+        try:
             known: dict[PortName, Port] = {}
-            await run_in_slices(self._told_of_ports(matcher, known))
+            if matcher.book is in_force.book:  # which is told of all that changes
+                await run_in_slices(matcher.enrol_in_steps())
+            else:
+                await run_in_slices(self._told_of_ports(matcher, known))
             graph = self._graph.copy()
             await run_in_slices(matcher.settle_in_steps())  # before the situation, which would do it in one go
             now = self._situation(config, matcher, graph)
             matcher.take_changed()
             report, planned = await run_in_slices(preview_in_steps(now))
-            report = await self._report_with_buses(config, basis, graph) or report
-            if basis == self._basis(config):  # else a rule was switched meanwhile, or the server gave us another name
-                run_at_once(self._told_of_ports(matcher, known))
-                matcher.all_connections_changed()  # it was not told of those that came and went since the plan
-                meanwhile = self._graph.connections ^ graph.connections
-                return Prepared(config, matcher, report, planned.concerned | meanwhile)
-            matcher.retire()
+            if reported:
+                report = await self._report_with_buses(config, basis, graph) or report
+            if basis != self._basis(config) or in_force is not self._reconciler.matcher:
+                _let_go(matcher)
+                return None
+        except BaseException:
+            _let_go(matcher)
+            raise
+        if matcher.book is not in_force.book:
+            run_at_once(self._told_of_ports(matcher, known))
+        # It was not told of connections that came and went since the plan.
+        matcher.all_connections_changed()
+        return Prepared(config, matcher, report, planned.concerned | self._changed_since(graph))
+
+    def _changed_since(self, graph: Graph) -> frozenset[Connection]:
+        """Give the connections that are not as they were, or of which a port is not."""
+        ports = (name for name, port in self._graph.ports.items() if graph.ports.get(name) is not port)
+        connections = self._graph.connections ^ graph.connections
+        return frozenset(connections).union(*map(self._graph.connections_of, ports))
 
     async def _report_with_buses(self, config: Config, basis: _Basis, graph: Graph) -> PlanReport | None:
         """Tell what would be with the buses of the configuration; None where they are there already, or no server is."""
         after, dropped = with_its_buses(graph, config, basis[0])
         if not graph.ports or after.ports.keys() == graph.ports.keys():
             return None
-        matcher = await asyncio.to_thread(self._empty_matcher, config, basis, after)
+        matcher = await asyncio.to_thread(self._matcher_on, basis, config, after)
         await run_in_slices(_told_of(matcher, after.ports.values()))
         await run_in_slices(matcher.settle_in_steps())
         report, _ = await run_in_slices(preview_in_steps(self._situation(config, matcher, after)))
@@ -190,13 +226,16 @@ class Rules:
 
     def _basis(self, config: Config) -> _Basis:
         """Give what a matcher for this configuration depends on now."""
-        return self.client_name or config.client_name, config.profile(self.profile).name, self._switched(config)
+        return self.client_name or config.client_name, self.profile, config.profile(self.profile).name, self._switched(config)
 
-    def _empty_matcher(self, config: Config, basis: _Basis, graph: Graph | None = None) -> Matcher:
-        client_name, profile, switched = basis
-        matcher = Matcher(config, client_name=client_name, graph=graph or self._graph, profile=profile)
-        for name, enabled in switched.items():
-            matcher.set_rule_enabled(name, enabled)
+    def _matcher_on(self, basis: _Basis, config: Config, graph: Graph | None = None, beside: Matcher | None = None) -> Matcher:
+        """Give a matcher that knows no ports, or those that another one knows."""
+        client_name, _, profile, switched = basis
+        matcher = Matcher(
+            config, client_name=client_name, graph=graph or self._graph, profile=profile, switched=switched, beside=beside
+        )
+        if beside is None or matcher.book is not beside.book:
+            run_at_once(matcher.book.tidy_in_steps())  # mostly in a thread; else the first ports would wait for it
         return matcher
 
     def _situation(self, config: Config, matcher: Matcher, graph: Graph, *, holds: bool = True) -> Situation:
@@ -219,7 +258,26 @@ class Rules:
         if persist:
             self._state_file.kept.rules[name] = {"enabled": enabled, "configured": rule.enabled}
             self._state_file.changed()
-        self._reconciler.matcher.set_rule_enabled(name, enabled)
+        self._turn_switch(rule, enabled)
+
+    def switch(self, name: str) -> Switch:
+        """Give how a rule is switched by hand. Raise NoSuchRule."""
+        self._rule(name)
+        kept = self._state_file.kept.rules.get(name)
+        return Switch(self._switches.get(name), None if kept is None else dict(kept))
+
+    def put_switch(self, name: str, switch: Switch) -> None:
+        """Switch a rule by hand as it was switched before, also in what is kept. Raise NoSuchRule."""
+        rule = self._rule(name)
+        _put_or_drop(self._switches, name, switch.live)
+        kept = self._state_file.kept.rules
+        if kept.get(name) != switch.kept:
+            _put_or_drop(kept, name, None if switch.kept is None else dict(switch.kept))
+            self._state_file.changed()
+        self._turn_switch(rule, self._switched(self._config).get(name, rule.enabled))
+
+    def _turn_switch(self, rule: Rule, enabled: bool) -> None:
+        self._reconciler.matcher.set_rule_enabled(rule.name, enabled)
         self._ask_for_metadata()
         self._reconciler.look_at_everything()
 
@@ -229,6 +287,11 @@ class Rules:
     def held(self) -> tuple[Connection, ...]:
         """Pairs that stay cut, or connected, because somebody wanted them so by hand."""
         return self._reconciler.ledger.holds
+
+    @property
+    def cut_by_hand(self) -> tuple[Connection, ...]:
+        """Pairs that stay cut because somebody cut them by hand."""
+        return tuple(self._reconciler.ledger.held)
 
     @property
     def refused(self) -> tuple[Connection, ...]:
@@ -312,9 +375,29 @@ class Rules:
         return ""
 
 
+def _let_go(matcher: Matcher) -> None:
+    """Let go of a matcher that is not in force."""
+    matcher.retire()
+    run_in_turns(matcher.book.tidy_in_steps())
+
+
+def _put_or_drop(table: dict[str, Value], name: str, value: Value | None) -> None:
+    """Put the value under the name; None takes away what is there."""
+    if value is None:
+        table.pop(name, None)
+    else:
+        table[name] = value
+
+
 def _told_of(matcher: Matcher, ports: Iterable[Port]) -> Generator[None, None, None]:
-    """Tell a matcher of ports: sources first, for each may bring a key, and with it other selectors for destinations."""
+    """Tell a matcher of ports: sources first, for each may bring a key, and with it other selectors for destinations.
+
+    Where a bug keeps it from taking a port in, the rules do without that one rather than without all.
+    """
     for number, port in enumerate(sorted(ports, key=lambda port: not port.is_source), 1):
-        matcher.add_port(port)
+        try:
+            matcher.add_port(port)
+        except Exception:
+            log.exception("The rules do without the port %s", shown(port.name))
         if number % _PORTS_IN_A_ROW == 0:
             yield

@@ -26,7 +26,7 @@ class RunMemory:
         self._graph, self._state_file = graph, state_file
         self._loop = asyncio.get_running_loop()
         self._ledger = Ledger()
-        state_file.about_to_write = self._note_truces
+        state_file.about_to_write = self._complete
 
     def begin(self, server_run: str) -> Ledger:
         """Give a ledger with what is known of this run of the server, where it is the one that was there before.
@@ -46,9 +46,11 @@ class RunMemory:
         return ledger
 
     def _take_over(self, ledger: Ledger, before: ServerRun) -> None:
-        ledger.owned |= {pair: rule for pair, rule in before.owned.items() if pair in self._graph.connections}
-        for table, pairs in ((ledger.held, before.held), (ledger.kept, before.kept)):
-            ends = ((pair, registrations(self._graph, pair)) for pair in pairs)
+        connected = self._graph.connections
+        ledger.owned |= {pair: rule for pair, rule in before.owned.items() if pair in connected}
+        # A hold is noted before the server is asked: of one that stands otherwise it was not, or somebody has had another mind.
+        for table, pairs, are_connected in ((ledger.held, before.held, False), (ledger.kept, before.kept, True)):
+            ends = ((pair, registrations(self._graph, pair)) for pair in pairs if (pair in connected) is are_connected)
             table |= {pair: both for pair, both in ends if both is not None}
         now, now_usec = self._loop.time(), time.time_ns() // 1000
         for pair, contested in before.contested.items():
@@ -76,15 +78,20 @@ class RunMemory:
         """Note that the ledger says something else than before."""
         self._state_file.changed()
 
-    def _note_truces(self) -> None:
-        """Put the truces into the time of the clock: the loop's own means nothing to the next daemon."""
-        run = self._state_file.kept.run
+    def _complete(self) -> None:
+        """Note what the ledger says in another way: owned is also what a rule has asked for and is about to get.
+
+        Truces end at a time of the clock: the loop's own means nothing to the next daemon.
+        """
+        run, ledger = self._state_file.kept.run, self._ledger
         if run is None:
             return
+        asked = {pair: request.rule for pair, request in ledger.every_request if request.connect and request.rule}
         now, now_usec = self._loop.time(), time.time_ns() // 1000
         contested = {
             pair: Contested(quarrel.truces, now_usec + round(1e6 * (quarrel.until - now)))
-            for pair, quarrel in self._ledger.quarrels.items()
+            for pair, quarrel in ledger.quarrels.items()
             if quarrel.until > now
         }
-        self._state_file.kept.run = ServerRun(run.server_run, run.owned, run.held, run.kept, contested)
+        owned = asked | ledger.owned if asked else ledger.owned
+        self._state_file.kept.run = ServerRun(run.server_run, owned, ledger.held.keys(), ledger.kept.keys(), contested)

@@ -25,3 +25,17 @@ async def run_in_slices(steps: Generator[None, None, Found]) -> Found:
         if loop.time() >= end:
             await asyncio.sleep(0)
             end = loop.time() + _SLICE_S
+
+
+def run_in_turns(steps: Generator[None, None, None]) -> None:
+    """Go through all steps in turns of the loop to come, a slice in each; nobody waits for that."""
+    loop = asyncio.get_running_loop()
+
+    def go_on() -> None:
+        end = loop.time() + _SLICE_S
+        for _ in steps:
+            if loop.time() >= end:
+                loop.call_soon(go_on)
+                return
+
+    loop.call_soon(go_on)

@@ -41,17 +41,30 @@ class ServerState:
 
     phase: ServerPhase = ServerPhase.CONNECTING
     server_name: str = "default"
+    title: str = "JACK server 'default'"
+    """What to call it in a message."""
     implementation: str = ""
     client_name: str = ""
     sample_rate_hz: int = 0
     buffer_size_frames: int = 0
     realtime: bool = False
+    client_realtime: bool = False
+    hints: tuple[str, ...] = ()
     freewheeling: bool = False
     xrun_count: int = 0
     last_xrun_usec: int = 0
     connected_usec: int = 0
     retry_count: int = 0
     last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CycleCost:
+    """How many process cycles there were, and how long our callback took in the middle one and in the longest."""
+
+    cycles: int = 0
+    median_usec: float = 0.0
+    max_usec: float = 0.0
 
 
 class Outcome(StrEnum):
@@ -107,7 +120,10 @@ class RuleState:
 
 @dataclass(frozen=True, slots=True)
 class BusState:
-    """One bus as it stands now: full names of its ports, gains in dB, `active` while a server carries it."""
+    """One bus as it stands now: full names of its ports, gains in dB, `active` while a server carries it.
+
+    One of MIDI has neither channel gains nor a matrix, one of audio no MIDI channels.
+    """
 
     name: str
     type: str
@@ -117,12 +133,15 @@ class BusState:
     channel_gains_db: tuple[float, ...]
     mute: bool
     matrix: tuple[tuple[float, ...], ...]
+    midi_channels: tuple[int, ...]
     active: bool
+    origin: str
+    """Where the configuration defines it; "" for a bus that was made at run time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """The level of one port in dBFS; -inf for silence is given as -200."""
+    """The level of one port in dBFS: -200 for silence, +200 for infinity."""
 
     peak_dbfs: float
     rms_dbfs: float
@@ -139,6 +158,41 @@ class PlanReport:
     shadowed: tuple[str, ...] = ()
     refused: tuple[tuple[str, Connection, str], ...] = ()
     """Rule, pair and reason of each connection that the feedback guard stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoReport:
+    """What was taken back, for people, and what became of it. `problems` says in words what could not be done, and why."""
+
+    what: str
+    connect: tuple[Connection, ...] = ()
+    disconnect: tuple[Connection, ...] = ()
+    failed: tuple[Connection, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotState:
+    """One snapshot as it lies in its file; `created_usec` since the epoch."""
+
+    name: str
+    created_usec: int
+    connections: int
+    description: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What restoring a snapshot changed, or would change: `connected` and `disconnected` are all that it did to the graph.
+
+    `missing`: a port is not there. `failed`: with the reason.
+    """
+
+    connected: tuple[Connection, ...] = ()
+    disconnected: tuple[Connection, ...] = ()
+    missing: tuple[Connection, ...] = ()
+    failed: tuple[tuple[Connection, str], ...] = ()
 
 
 class Listener:
@@ -171,8 +225,14 @@ class Listener:
     def profiles_changed(self) -> None:
         """Note that another profile is active, or that there are other ones."""
 
+    def snapshots_changed(self) -> None:
+        """Note that a snapshot was saved or deleted."""
+
     def inhibitors_changed(self) -> None:
         """Note that somebody inhibits, or no longer does."""
+
+    def undo_changed(self) -> None:
+        """Note that other steps can be undone than before."""
 
     def bus_changed(self, name: str, *properties: str) -> None:
         """Take the bus, and the names of its D-Bus properties, that changed."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
-import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from jackd_router.core.kept import Kept, kept_as_json, parse_kept
+from jackd_router.core.kept import Kept, ServerRun, kept_as_json, newest, parse_kept
+from jackd_router.runtime.whole_files import read_whole, write_whole
 from jackd_router.service.journal import Event
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,12 @@ _SOON_S = 0.1
 _RETRY_S = 30.0
 _FLUSH_S = 5.0
 """How long the end of the daemon waits for the disk."""
+_SECURE_S = 1.0
+"""How long an answer to a call waits for it."""
+_MAX_BYTES = 64 * 1024 * 1024
+"""Half a million connections of rules; a larger file is none of ours."""
+_OF_ANOTHER_KIND = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST)
+"""Why a file cannot take the place of a folder, or a folder that of a file."""
 
 
 def state_folder() -> Path:
@@ -29,60 +37,108 @@ def state_folder() -> Path:
     return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "jackd-router"
 
 
+class _Waiting(NamedTuple):
+    """Somebody who waits until what was changed up to a serial number is secure."""
+
+    serial: int
+    then: Callable[[], None]
+    timer: asyncio.TimerHandle
+
+
 class StateFile:
     """Reads once, writes whenever something that is kept changes.
 
     A disk may take seconds for an fsync, and the event loop has sound to route: a thread writes, one at a time. What
     changes meanwhile is in the next file; only the newest state is ever written.
+
+    Until then a second file beside it has what people changed since: written at once, and left to the system to bring to
+    the disk. It is for a daemon that is killed, not for a power cut, and where it is older than the other one, or
+    damaged, it counts for nothing.
     """
 
     def __init__(self, folder: Path) -> None:
         """Take the folder; it is made when something is written."""
         self.path = folder / "state.json"
+        self._recent = folder / "state.recent.json"
         self.kept = Kept()
         self.about_to_write: Callable[[], None] = lambda: None
         """Called before what is kept is copied for the writer: whoever keeps something bulky need not put it there earlier."""
+        self.on_trouble: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
-        self._may_write = self._dirty = self._writing = False
+        self._may_write = self._dirty = self._writing = self._securing = False
         self._timer: asyncio.TimerHandle | None = None
         self._settled: set[asyncio.Future[None]] = set()
-        self._trouble = ""
+        self._secured = 0
+        self._waiting: list[_Waiting] = []
+        self._on_disk: tuple[ServerRun | None, ...] = (None,)
+        """What the whole file says of a run of the server; while it is written also what it will say."""
+        self._recent_lock = threading.Lock()
+        self._recent_serial = 0
+        self._must_set_aside = False
+        self._trouble = self._damage = ""
+        self._version: tuple[int, ...] = ()
+
+    @property
+    def serial(self) -> int:
+        """A number that grows with every change."""
+        return self.kept.serial
+
+    @property
+    def trouble(self) -> str:
+        """What a person should know of it, "" where all is well."""
+        unwritten = f"what is set by hand cannot be saved: {self._trouble}" if self._trouble else ""
+        return "; ".join(filter(None, (self._damage, unwritten)))
 
     # ---- reading
 
+    @property
+    def is_another(self) -> bool:
+        """Whether somebody has written the file since it was read."""
+        return self._version != _version(self.path)
+
     def read(self) -> None:
         """Take over what is there; a damaged file is set aside with a warning and never keeps the daemon from starting."""
+        self._version = _version(self.path)
         try:
-            self.kept, remarks = parse_kept(self.path.read_text(encoding="utf-8"))
+            self.kept, remarks = _read(self.path)
+            for remark in remarks:
+                log.warning("In the state file %s: %s", self.path, remark, extra={"REASON": remark})
         except FileNotFoundError:
-            return
+            pass
         except (OSError, ValueError) as error:
-            self._set_aside(str(error))
-            return
-        for remark in remarks:
-            log.warning("In the state file %s: %s", self.path, remark, extra={"REASON": remark})
-
-    def _set_aside(self, reason: str) -> None:
-        aside = self.path.with_suffix(".damaged.json")
-        extra = {"MESSAGE_ID": Event.STATE_SET_ASIDE, "REASON": reason}
+            self._tell_damage(str(error))
+        whole = self.kept
         try:
-            self.path.replace(aside)
+            self.kept = newest(whole, _read(self._recent)[0])
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            log.debug("%s is of no use: %s", self._recent, error)  # after a power cut
+        self._secured = self._recent_serial = self.kept.serial
+        self._on_disk = (whole.run,)
+
+    def _tell_damage(self, reason: str) -> None:
+        extra = {"MESSAGE_ID": Event.STATE_SET_ASIDE, "REASON": reason}
+        begin, end = "The state file %s cannot be read (%s)", "starting with the configuration alone"
+        try:
+            aside = self._set_aside()
         except OSError as error:
-            log.warning(
-                "The state file %s cannot be read (%s), nor set aside (%s): starting with the configuration alone",
-                self.path,
-                reason,
-                error,
-                extra=extra,
-            )
-            return
-        log.warning(
-            "The state file %s cannot be read (%s): set aside as %s, starting with the configuration alone",
-            self.path,
-            reason,
-            aside.name,
-            extra=extra,
-        )
+            self._must_set_aside = True
+            self._damage = "what was set by hand before is lost: the state file cannot be read"
+            log.warning(f"{begin}, nor set aside (%s): {end}", self.path, reason, error.strerror, extra=extra)
+        else:
+            self._version = ()
+            self._damage = f"what was set by hand before is lost: the state file could not be read and is now {aside.name}"
+            log.warning(f"{begin}: set aside as %s, {end}", self.path, reason, aside.name, extra=extra)
+
+    def _set_aside(self) -> Path:
+        """Give the damaged file another name, and give that; raise OSError."""
+        try:
+            return self.path.replace(self.path.with_suffix(".damaged.json"))
+        except OSError as error:
+            if error.errno not in _OF_ANOTHER_KIND:
+                raise
+            return self.path.replace(self.path.with_suffix(".damaged-2.json"))
 
     # ---- writing
 
@@ -95,6 +151,7 @@ class StateFile:
     def changed(self) -> None:
         """Write soon: a fader that is dragged changes what is kept fifty times a second."""
         self._dirty = True
+        self.kept.serial += 1
         self._write_in(_SOON_S)
 
     def _write_in(self, delay_s: float) -> None:
@@ -115,20 +172,36 @@ class StateFile:
         self._drop_timer()
         self._dirty, self._writing = False, True
         self.about_to_write()
+        kept = self.kept.copy()
+        self._on_disk = (*self._on_disk[-1:], kept.run)
+        self._start_thread(self._write_in_thread, kept)
+
+    @staticmethod
+    def _start_thread(work: Callable[[Kept], None], kept: Kept) -> None:
         # A daemon thread: a disk that never answers must not keep the program from ending.
-        threading.Thread(target=self._write_in_thread, args=(self.kept.copy(),), name="state-file", daemon=True).start()
+        threading.Thread(target=work, args=(kept,), name="state-file", daemon=True).start()
 
     def _write_in_thread(self, kept: Kept) -> None:
         trouble = ""
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._must_set_aside:
+                self._set_aside()
+                self._must_set_aside = False
             write_whole(self.path, map(str.encode, kept_as_json(kept)))
+            self._drop_recent(kept.serial)
         except OSError as error:
             trouble = str(error.strerror or error)
         with suppress(RuntimeError):  # the loop is closed: nobody waited for so long
-            self._loop.call_soon_threadsafe(self._written, trouble)
+            self._loop.call_soon_threadsafe(self._written, kept.serial, trouble)
 
-    def _written(self, trouble: str) -> None:
+    def _drop_recent(self, serial: int) -> None:
+        """Take away the second file, unless it has become newer meanwhile: who removes the first one removes all."""
+        with self._recent_lock:
+            if self._recent_serial <= serial:
+                self._recent.unlink(missing_ok=True)
+
+    def _written(self, serial: int, trouble: str) -> None:
         """Go on where something changed meanwhile, and later where the disk took nothing."""
         self._writing = False
         if trouble and trouble != self._trouble:
@@ -140,7 +213,10 @@ class StateFile:
             )
         elif self._trouble and not trouble:
             log.info("The state file %s is written again", self.path)
-        self._trouble = trouble
+        before, self._trouble = self._trouble, trouble
+        if before != trouble:
+            self.on_trouble()
+        self._on_disk = self._on_disk[:1] if trouble else self._on_disk[1:]
         if trouble:
             self._dirty = True
             self._write_in(_RETRY_S)
@@ -149,6 +225,62 @@ class StateFile:
         for future in self._settled:
             if not future.done():
                 future.set_result(None)
+        self._note_secured(0 if trouble else serial)
+
+    # ---- writing at once
+
+    async def secure(self) -> None:
+        """Wait until what was changed before now is where the next daemon finds it, should this one be killed.
+
+        Nobody waits for long, nor at all for a disk that takes nothing: of that there is a warning.
+        """
+        secured: asyncio.Future[None] = self._loop.create_future()
+        self.when_secure(lambda: None if secured.done() else secured.set_result(None), within_s=_SECURE_S)
+        await secured
+
+    def when_secure(self, then: Callable[[], None], *, within_s: float) -> None:
+        """Call when that is so, or so much later; not from in here, unless it is so already."""
+        if self._secured >= self.kept.serial or not self._may_write:
+            then()
+            return
+        self._waiting.append(_Waiting(self.kept.serial, then, self._loop.call_later(within_s, self._give_up, then)))
+        self._secure()
+
+    def _give_up(self, then: Callable[[], None]) -> None:
+        self._waiting = [waiting for waiting in self._waiting if waiting.then is not then]
+        then()
+
+    def _secure(self) -> None:
+        if not self._securing:
+            self._securing = True
+            self.about_to_write()
+            self._start_thread(self._secure_in_thread, self.kept.copy())
+
+    def _secure_in_thread(self, kept: Kept) -> None:
+        kept.run = kept.run and kept.run.since(self._on_disk)
+        with suppress(OSError):  # the writer of the other file tells
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._recent_lock:
+                write_whole(self._recent, map(str.encode, kept_as_json(kept)), durable=False)
+                self._recent_serial = kept.serial
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._is_secure, kept.serial)
+
+    def _is_secure(self, serial: int) -> None:
+        self._securing = False
+        self._note_secured(serial)
+        if self._waiting:
+            self._secure()
+
+    def _note_secured(self, serial: int) -> None:
+        self._secured = max(self._secured, serial)
+        due = [waiting for waiting in self._waiting if waiting.serial <= self._secured]
+        self._waiting = [waiting for waiting in self._waiting if waiting.serial > self._secured]
+        for waiting in due:
+            waiting.timer.cancel()
+            waiting.then()
+
+    # ---- the end
 
     async def flush(self) -> None:
         """Write what has changed now; give up at a deadline, or where the disk takes nothing."""
@@ -169,21 +301,14 @@ class StateFile:
             await future
 
 
-def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
-    """Replace a file by a complete one, on the disk before its name is: after a power cut it is the old or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def _read(path: Path) -> tuple[Kept, tuple[str, ...]]:
+    return parse_kept(read_whole(path, _MAX_BYTES).decode())
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """Give what tells a file from the one that had its name before."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-                file.flush()  # which lets other threads run
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns

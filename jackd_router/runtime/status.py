@@ -51,13 +51,13 @@ def _server(server: ServerState) -> str:
     match server.phase:
         case ServerPhase.CONNECTED:
             return (
-                f"connected to JACK server {server.server_name!r} as {server.client_name!r}: "
+                f"connected to {server.title} as {server.client_name!r}: "
                 f"{server.sample_rate_hz} Hz, {server.buffer_size_frames} frames"
             )
         case ServerPhase.UNRESPONSIVE:
-            return f"JACK server {server.server_name!r} does not answer: {server.last_error}"
+            return f"{server.title} does not answer: {server.last_error}"
         case ServerPhase.DISCONNECTED:
             return "stopping"
         case ServerPhase.CONNECTING:
-            reason = f" (last attempt: {server.last_error})" if server.last_error else ""
-            return f"waiting for JACK server {server.server_name!r}{reason}"
+            reason = f" ({server.last_error})" if server.last_error else ""
+            return f"waiting for {server.title}{reason}"

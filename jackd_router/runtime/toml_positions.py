@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
@@ -16,12 +16,34 @@ _LANGUAGE = Language(tree_sitter_toml.language())
 _KEYS = frozenset(("bare_key", "quoted_key", "dotted_key"))
 
 
-def read_positions(text: bytes) -> tuple[Positions, Positions]:
+def read_positions(text: bytes) -> tuple[Mapping[Path, tuple[int, int]], Mapping[Path, tuple[int, int]]]:
     """Give line and column, from 1, of the keys and of the values of a text that tomllib has accepted.
 
     What the two parsers understand differently is left out; the reader then falls back to what stands around it.
     """
-    return _Walk(text).run()
+    walk = _Walk(text)
+    walk.visit_headers()
+    return _Positions(walk.keys, walk), _Positions(walk.values, walk)
+
+
+class _Positions(Mapping[Path, tuple[int, int]]):
+    """Positions. Those of headers are there at once; for the others, which only mistakes are told with, somebody must ask."""
+
+    def __init__(self, known: Positions, walk: _Walk) -> None:
+        self._known, self._walk = known, walk
+
+    def __getitem__(self, path: Path) -> tuple[int, int]:
+        if path not in self._known:
+            self._walk.visit_tables_of(path)
+        return self._known[path]
+
+    def __iter__(self) -> Iterator[Path]:
+        self._walk.visit_all_tables()
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        self._walk.visit_all_tables()
+        return len(self._known)
 
 
 class _Walk:
@@ -30,22 +52,36 @@ class _Walk:
     def __init__(self, text: bytes) -> None:
         self._text = text
         self._lines = text.split(b"\n")
-        self._keys: Positions = {}
-        self._values: Positions = {}
+        self.keys: Positions = {}
+        self.values: Positions = {}
         self._lengths: dict[Path, int] = {}
         self._waiting: list[tuple[Node, Path]] = []
+        self._tables: dict[Path, list[Node]] = {}
+        """The pairs of each table that is not visited yet."""
 
-    def run(self) -> tuple[Positions, Positions]:
-        """Visit everything."""
+    def visit_headers(self) -> None:
+        """Visit the headers of all tables."""
         for node in Parser(_LANGUAGE).parse(self._text).root_node.named_children:
             if node.type == "pair":
-                self._waiting.append((node, ()))
+                self._tables.setdefault((), []).append(node)
             elif node.type in ("table", "table_array_element"):
                 base = self._open_table(node, is_array=node.type == "table_array_element")
-                self._waiting += [(child, base) for child in node.named_children if child.type == "pair"]
+                self._tables.setdefault(base, []).extend(child for child in node.named_children if child.type == "pair")
+
+    def visit_tables_of(self, path: Path) -> None:
+        """Visit what stands in the table of this path and in those around it, once."""
+        for length in range(len(path) + 1):
+            self._visit_table(path[:length])
+
+    def visit_all_tables(self) -> None:
+        """Visit what stands in all tables, once."""
+        for base in list(self._tables):
+            self._visit_table(base)
+
+    def _visit_table(self, base: Path) -> None:
+        self._waiting += [(pair, base) for pair in self._tables.pop(base, ())]
         while self._waiting:
             self._visit(*self._waiting.pop())
-        return self._keys, self._values
 
     def _open_table(self, node: Node, *, is_array: bool) -> Path:
         """Give the path that a header opens: it goes on in the last element of each array of tables that it names."""
@@ -54,12 +90,12 @@ class _Walk:
         path: Path = ()
         for index, name in enumerate(names):
             path = (*path, name)
-            self._keys.setdefault(path, self._position(node))
+            self.keys.setdefault(path, self._position(node))
             if is_array and index == len(names) - 1:
                 self._lengths[path] = self._lengths.get(path, 0) + 1
             if path in self._lengths:
                 path = (*path, self._lengths[path] - 1)
-                self._keys.setdefault(path, self._position(node))
+                self.keys.setdefault(path, self._position(node))
         return path
 
     def _visit(self, node: Node, base: Path) -> None:
@@ -70,7 +106,7 @@ class _Walk:
                 path = base
                 for name, key in self._names(children[0]):
                     path = (*path, name)
-                    self._keys.setdefault(path, self._position(key))
+                    self.keys.setdefault(path, self._position(key))
                 self._note_value(children[1], path)
         elif node.type == "array":
             for index, child in enumerate(child for child in node.named_children if child.type != "comment"):
@@ -79,7 +115,7 @@ class _Walk:
             self._waiting += [(child, base) for child in node.named_children if child.type == "pair"]
 
     def _note_value(self, node: Node, path: Path) -> None:
-        self._values.setdefault(path, self._position(node))
+        self.values.setdefault(path, self._position(node))
         if node.type in ("array", "inline_table"):
             self._waiting.append((node, path))
 

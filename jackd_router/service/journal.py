@@ -15,6 +15,8 @@ from typing import TextIO
 
 from systemd.journal import JournalHandler, send
 
+from jackd_router.core.errors import NotSupported, UserError
+
 IDENTIFIER = "jackd-router"
 
 
@@ -35,13 +37,58 @@ class Event(StrEnum):
     CONFIG_LOADED = "77a1f0abef5842288d6daab71d5f3537"
     CONFIG_REFUSED = "d417455df3424274a3d059ed7c027e40"
     PROFILE_SWITCHED = "1d41ce9c24c34839a6b2154c30070755"
+    SOUND_AT_RISK = "c8b90992ec344793bacb18a7a0edd91d"
     STATE_SET_ASIDE = "ef0c5bc74b0c4d0fbd0ba14baac6aada"
+    BUS_MADE = "31e4b59bf65349d18bc972db8dfd4bab"
+    BUS_REMOVED = "0d174955dd484018b7b8b0f0d1d4d572"
+    UNDONE = "9dc2474864ae4040ac59bef4f99b8e8d"
+    SNAPSHOT_SAVED = "867c515348cb4cddab248f253d865b29"
+    SNAPSHOT_RESTORED = "5b2a7d4bcd8340889d36c365db42ba88"
+    SNAPSHOT_DELETED = "cb400358ae3b4fa3a1abd0229fd5aed7"
+    SNAPSHOT_UNREADABLE = "96a4a8b38cdd41aaa95ba1553f62c5dd"
 
 
 def start_logging(level: int, stream: TextIO = sys.stderr) -> None:
     """Send everything that is logged to the journal where `stream` ends there, else to `stream` as text."""
     handler = JournalFields() if is_journal(stream) else PlainLines(stream)
     logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+LEVELS = {
+    "emerg": logging.CRITICAL + 20,
+    "alert": logging.CRITICAL + 10,
+    "crit": logging.CRITICAL,
+    "err": logging.ERROR,
+    "warning": logging.WARNING,
+    "notice": logging.INFO + 5,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+}
+"""The words of syslog, and from which level of Python on they let something pass."""
+
+
+def log_level() -> str:
+    """Give the least that is logged, in a word of syslog."""
+    now = logging.getLogger().level
+    return next((word for word, level in LEVELS.items() if level <= now), "debug")
+
+
+def set_log_level(word: str) -> None:
+    """Log this and what is worse, from now on; raise UserError where syslog has no such word."""
+    if word not in LEVELS:
+        raise UserError(f"{word!r} is no level of the log: write one of {', '.join(LEVELS)}")
+    logging.getLogger().setLevel(LEVELS[word])
+
+
+def log_target() -> str:
+    """Give where the log goes, in the words of systemd: "journal" or "console"."""
+    return "journal" if any(isinstance(handler, JournalFields) for handler in logging.getLogger().handlers) else "console"
+
+
+def set_log_target(word: str) -> None:
+    """Take the target that it is, or "auto"; raise NotSupported for any other."""
+    if word not in ("auto", log_target()):
+        raise NotSupported(f"the log goes to the {log_target()} until the daemon ends, not to {word!r}")
 
 
 def is_journal(stream: TextIO) -> bool:

@@ -1,0 +1,119 @@
+"""The requests to make and to cut connections: what the server says to each, and what is told of it.
+
+Two things come of a request, in either order: libjack's answer, and the notification of what it did, its echo. It is over when
+both have come, or when it failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+
+from jackd_router.core.errors import ServerLost
+from jackd_router.core.graph import Connection, Graph
+from jackd_router.jack_host import protocol
+from jackd_router.jack_io.host_process import Answer, HostProcess, in_time
+from jackd_router.runtime.ledger import Ledger, Request
+
+_CALLER_S = 2.0
+"""How long somebody who calls us waits for the server."""
+_ECHO_S = 1.0
+"""How long after the server's yes the notification may take before we look again."""
+
+OnResult = Callable[[Connection, Request, int, bool], None]
+"""Told with libjack's code, and whether the pair is now as it was asked for."""
+
+
+class ConnectionRequests:
+    """Those of one server after the other; the ledger knows which are on their way."""
+
+    def __init__(self, graph: Graph, on_result: OnResult, look_at: Callable[[Connection], None]) -> None:
+        """Take the mirror's graph, whom to tell what came of each, and who then decides about the pair anew."""
+        self._graph, self._on_result, self._look_at = graph, on_result, look_at
+        self._loop = asyncio.get_running_loop()
+        self._host: HostProcess | None = None
+        self._ledger = Ledger()
+
+    def begin_generation(self, host: HostProcess, ledger: Ledger) -> None:
+        """Ask this server from now on."""
+        self._host, self._ledger = host, ledger
+
+    def end_generation(self) -> None:
+        """Tell those who wait that the server is gone."""
+        for _, request in self._ledger.every_request:
+            _tell(request, None)
+        self._host, self._ledger = None, Ledger()
+
+    def ask(self, connection: Connection, connect: bool, rule: str, *, by_hand: bool = False) -> Request:
+        """Ask the server to connect or to disconnect a pair."""
+        assert self._host is not None
+        request = self._ledger.requests[connection] = Request(connect, rule, self._loop.time(), by_hand)
+        operation = protocol.CONNECT if connect else protocol.DISCONNECT
+        names = (end.encode("utf-8", "surrogateescape") for end in connection)
+        self._host.submit(lambda answer: self._answered(connection, request, answer), operation, *names)
+        return request
+
+    async def ask_for_caller(self, connection: Connection, *, connect: bool) -> int:
+        """Ask for somebody who waits for libjack's code; raise ServerLost."""
+        if self._host is None:
+            raise ServerLost("there is no JACK server")
+        request = self._ledger.requests.get(connection)
+        if request is None or request.connect != connect or request.answered:
+            # One that asked for the opposite is answered all the same; who waits for it is told its own code.
+            request = self.ask(connection, connect, "", by_hand=True)
+        future: asyncio.Future[int | None] = self._loop.create_future()
+        request.waiting.append(future)
+        return await in_time(future, _CALLER_S, f"the JACK server has not answered within {_CALLER_S:g} s; it may still do it")
+
+    def note_echo(self, connection: Connection, request: Request) -> bool:
+        """Note that what was asked for has happened; False where that was made with a port that went, and went with it."""
+        is_astray = self._ledger.astray.get(connection) is request
+        if is_astray and request.connect and connection not in self._graph.connections:
+            return False
+        request.echoed = True
+        if request.answered:
+            self._ledger.finish(connection, request)
+        return True
+
+    def give_up_overdue(self) -> list[Connection]:
+        """Forget requests whose echo should have come by now, and give the pairs that are to be looked at for it."""
+        ledger, now = self._ledger, self._loop.time()
+        ledger.astray = {connection: request for connection, request in ledger.astray.items() if not _is_overdue(request, now)}
+        overdue = [connection for connection, request in ledger.requests.items() if _is_overdue(request, now)]
+        for connection in overdue:
+            del ledger.requests[connection]
+        return overdue
+
+    def _answered(self, connection: Connection, request: Request, answer: Answer | None) -> None:
+        ledger = self._ledger
+        is_awaited = ledger.requests.get(connection) is request
+        if not is_awaited and ledger.astray.get(connection) is not request:
+            _tell(request, None if answer is None else answer[1])  # of a generation that is over
+            return
+        code = None if answer is None else int(answer[1])
+        done = code == 0 or (code == errno.EEXIST and request.connect)
+        if is_awaited:
+            is_seen = request.echoed or (connection in self._graph.connections) is request.connect
+        else:
+            is_seen = request.echoed and request.connect  # that one was cut may have been told because the port went
+        if done and not is_seen:
+            request.answered, request.since = True, self._loop.time()  # the echo comes
+        else:
+            ledger.finish(connection, request)
+        _tell(request, code)
+        if code is not None and (done or is_awaited):  # that it could not be done for a port that has gone says nothing
+            self._on_result(connection, request, code, done)
+        self._look_at(connection)
+
+
+def _tell(request: Request, code: int | None) -> None:
+    """Answer those who wait for it; None: the server went."""
+    for future in request.waiting:
+        if not future.done():
+            future.set_result(code)
+
+
+def _is_overdue(request: Request, now: float) -> bool:
+    """Tell whether the notification of what the server has done should have come by now."""
+    return request.answered and now - request.since > _ECHO_S
