@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jackd_router.core.errors import NotSupported
 from jackd_router.core.graph import PortName
 from jackd_router.core.names import shown
 from jackd_router.dbus_api.message_bus import Variant
@@ -13,6 +12,19 @@ from jackd_router.dbus_api.names import bus_path
 from jackd_router.dbus_api.options import Options
 from jackd_router.runtime.router import Router
 from jackd_router.runtime.state import BusState
+
+_BUS_OPTIONS = {
+    "type": "s",
+    "channels": "as",
+    "outputs": "as",
+    "gain": "d",
+    "channel-gains": "ad",
+    "mute": "b",
+    "matrix": "aad",
+    "fade-ms": "d",
+    "midi-channels": "au",
+}
+"""The keys of a [[bus]], and their types here."""
 
 
 class Buses:
@@ -25,13 +37,15 @@ class Buses:
         """Give the path of a bus."""
         return bus_path(self._router.bus(name).name)
 
-    def create_bus(self, call: Call, name: str, options: Mapping[str, Variant]) -> str:
-        """Refuse: that comes later."""
-        raise NotSupported("buses cannot be made at run time yet: write a [[bus]] into the configuration and reload")
+    async def create_bus(self, call: Call, name: str, options: Mapping[str, Variant]) -> str:
+        """Make a bus."""
+        given = Options(options, _BUS_OPTIONS).values
+        await self._router.create_bus(name, {key.replace("-", "_"): value for key, value in given.items()})
+        return bus_path(name)
 
-    def remove_bus(self, call: Call, name: str) -> None:
-        """Refuse: that comes later."""
-        raise NotSupported("buses cannot be removed at run time yet: take the [[bus]] out of the configuration and reload")
+    async def remove_bus(self, call: Call, name: str) -> None:
+        """Remove a bus that was made at run time."""
+        await self._router.remove_bus(name)
 
     async def get_levels(self, call: Call, options: Mapping[str, Variant]) -> dict[str, list[tuple[float, float]]]:
         """Give the levels since this caller last asked."""
@@ -66,6 +80,11 @@ class Bus:
     def outputs(self) -> list[str]:
         """Full names of its output ports."""
         return _names(self._state.outputs)
+
+    @property
+    def origin(self) -> str:
+        """Where the configuration defines it."""
+        return shown(self._state.origin)
 
     @property
     def active(self) -> bool:
@@ -108,9 +127,18 @@ class Bus:
         """Fade to another matrix."""
         self._router.set_bus_matrix(self.name, matrix)
 
-    def fade_to(self, call: Call, gain_db: float, duration_ms: int) -> None:
-        """Refuse: that comes later."""
-        raise NotSupported("fades of a given time cannot be made yet: set Gain, which fades over the fade_ms of the bus")
+    async def fade_to(self, call: Call, gain_db: float, duration_ms: int) -> None:
+        """Fade the gain, linear in dB, and answer at the end."""
+        await self._router.fade_bus(self.name, gain_db, duration_ms)
+
+    @property
+    def midi_channels(self) -> tuple[int, ...]:
+        """Those that pass a bus of MIDI."""
+        return self._state.midi_channels
+
+    def set_midi_channels(self, call: Call, channels: Sequence[int]) -> None:
+        """Let others pass."""
+        self._router.set_bus_midi_channels(self.name, channels)
 
     @property
     def _state(self) -> BusState:

@@ -34,11 +34,16 @@ ERROR_NAMES: dict[type[errors.RouterError], str] = {
     errors.IncompatiblePorts: f"{ERROR_PREFIX}.IncompatiblePorts",
     errors.NoSuchRule: f"{ERROR_PREFIX}.NoSuchRule",
     errors.NoSuchProfile: f"{ERROR_PREFIX}.NoSuchProfile",
+    errors.NoSuchSnapshot: f"{ERROR_PREFIX}.NoSuchSnapshot",
     errors.NoSuchBus: f"{ERROR_PREFIX}.NoSuchBus",
     errors.NoSuchInhibitor: f"{ERROR_PREFIX}.NoSuchInhibitor",
+    errors.NothingToUndo: f"{ERROR_PREFIX}.NothingToUndo",
+    errors.AlreadyExists: f"{ERROR_PREFIX}.AlreadyExists",
+    errors.ReadOnlyConfig: f"{ERROR_PREFIX}.ReadOnlyConfig",
     errors.ConfigInvalid: f"{ERROR_PREFIX}.InvalidConfig",
     errors.ServerLost: f"{ERROR_PREFIX}.NotConnected",
     errors.Refused: f"{ERROR_PREFIX}.Refused",
+    errors.Cancelled: CANCELLED,
     errors.LimitExceeded: LIMITS_EXCEEDED,
     errors.NotSupported: NOT_SUPPORTED,
 }
@@ -88,7 +93,7 @@ def contained(subject: str, tell: Callable[[CallError], None]) -> Iterator[None]
 def _text_of(error: errors.RouterError) -> str:
     """Give one line for people."""
     match error:
-        case errors.ConfigInvalid(problems=[first, _, *_] as problems):
+        case errors.ConfigInvalid(first=first, problems=[_, _, *_] as problems):
             return f"{first} (and {len(problems) - 1} more, see Config.Problems)"
         case _:
             return " ".join(str(error).split()) or type(error).__name__

@@ -13,6 +13,7 @@ from jackd_router.dbus_api.config import Config
 from jackd_router.dbus_api.errors import NameTaken
 from jackd_router.dbus_api.graph import Graph, graph_changed_body
 from jackd_router.dbus_api.interface_xml import read_interface
+from jackd_router.dbus_api.log_control import LogControl
 from jackd_router.dbus_api.manager import Manager
 from jackd_router.dbus_api.messages import NAMES_LOST, Signal
 from jackd_router.dbus_api.objects import Objects
@@ -20,6 +21,7 @@ from jackd_router.dbus_api.profiles import Profiles
 from jackd_router.dbus_api.rules import Rules
 from jackd_router.dbus_api.server import Server, changed_properties
 from jackd_router.dbus_api.session_bus import SessionBus
+from jackd_router.dbus_api.snapshots import Snapshots
 from jackd_router.runtime.router import Router
 from jackd_router.runtime.state import GraphDiff, Listener, ServerState
 
@@ -33,7 +35,7 @@ class Face(Listener):
 
     def __init__(self, router: Router, tasks: asyncio.TaskGroup) -> None:
         self._router = router
-        self._objects = Objects(names.ROOT_PATH, tasks)
+        self._objects = Objects(names.ROOT_PATH, tasks, router)
         self._bus_interface = read_interface("Bus")
         self._xruns_due: asyncio.TimerHandle | None = None
         implementations = {
@@ -42,10 +44,12 @@ class Face(Listener):
             "Graph": Graph(router),
             "Rules": Rules(router),
             "Profiles": Profiles(router),
+            "Snapshots": Snapshots(router),
             "Config": Config(router),
             "Buses": Buses(router),
         }
         self._objects.add(names.ROOT_PATH, {read_interface(name): own for name, own in implementations.items()})
+        self._objects.add(names.LOG_CONTROL_PATH, {read_interface(names.LOG_CONTROL): LogControl()})
         self._exported_buses: set[str] = set()
         self.buses_changed(router.bus_names, ())
         self._told = self._rule_state()
@@ -117,9 +121,17 @@ class Face(Listener):
         before, self._told_profiles = self._told_profiles, self._profile_state()
         self._changed(names.PROFILES, *(name for name, value in self._told_profiles.items() if value != before[name]))
 
+    def snapshots_changed(self) -> None:
+        """Publish that there are other snapshots."""
+        self._objects.signal(names.ROOT_PATH, names.SNAPSHOTS, "SnapshotsChanged")
+
     def inhibitors_changed(self) -> None:
         """Publish who inhibits."""
         self._changed(names.MANAGER, "Inhibitors")
+
+    def undo_changed(self) -> None:
+        """Publish that other steps can be undone."""
+        self._changed(names.MANAGER, "UndoSteps")
 
     def bus_changed(self, name: str, *properties: str) -> None:
         """Publish properties of a bus."""

@@ -93,7 +93,7 @@ def graph_changed_body(diff: GraphDiff) -> tuple[Value, ...]:
     if diff.renamed:
         more["renamed"] = variant("a(ss)", [(shown(old), shown(new)) for old, new in diff.renamed])
     if diff.aliases:
-        more["aliases"] = variant("a(sas)", [(shown(port.name), tuple(map(shown, port.aliases))) for port in diff.aliases])
+        more["aliases"] = variant("a(sas)", [(shown(port.name), tuple(map(shown, port.other_names))) for port in diff.aliases])
     if diff.metadata:
         more["metadata"] = variant("a(sss)", list(map(metadata_of_port, diff.metadata)))
     if diff.resync:

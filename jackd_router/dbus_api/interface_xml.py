@@ -105,13 +105,14 @@ def parse_interfaces(text: str) -> tuple[Interface, ...]:
 
 
 def read_interface(name: str) -> Interface:
-    """Give an interface of the API by the last part of its name.
+    """Give an interface of the API by the last part of its name, or one that others define by its whole name.
 
     The files stand in `dbus/` of a checkout, and beside this file where the program is installed.
     """
     beside = Path(__file__).parent / "xml"
     folder = beside if beside.is_dir() else Path(__file__).parents[2] / "dbus"
-    (interface,) = parse_interfaces((folder / f"{BUS_NAME}.{name}.xml").read_text(encoding="utf-8"))
+    file = folder / f"{name if '.' in name else f'{BUS_NAME}.{name}'}.xml"
+    (interface,) = parse_interfaces(file.read_text(encoding="utf-8"))
     return interface
 
 

@@ -9,10 +9,11 @@ from jackd_router.dbus_api.errors import INVALID_ARGS, CallError
 from jackd_router.dbus_api.message_bus import Variant, variant
 from jackd_router.dbus_api.messages import Call
 from jackd_router.dbus_api.options import Options
+from jackd_router.dbus_api.values import undone
 from jackd_router.runtime.router import Router
 
 _WORDS_LIMIT = 320
-FEATURES = ("buses", "meters", "profiles")
+FEATURES = ("buses", "dynamic-buses", "fades", "meters", "midi", "profiles", "snapshots", "undo")
 """What this build can do, in words that clients test for. A word is added when the thing works, and never taken away."""
 
 
@@ -43,7 +44,7 @@ class Manager:
 
     def get_status(self, call: Call) -> dict[str, Variant]:
         """Give everything that a status line needs."""
-        router, server = self._router, self._router.server
+        router, server, cost = self._router, self._router.server, self._router.cycle_cost
         return {
             "status": variant("s", self.status),
             "status-text": variant("s", self.status_text),
@@ -54,7 +55,13 @@ class Manager:
             "client-name": variant("s", shown(server.client_name)),
             "sample-rate": variant("u", server.sample_rate_hz),
             "buffer-size": variant("u", server.buffer_size_frames),
+            "realtime": variant("b", server.realtime),
+            "client-realtime": variant("b", server.client_realtime),
+            "hints": variant("as", server.hints),
             "xruns": variant("t", server.xrun_count),
+            "cycles": variant("t", cost.cycles),
+            "cycle-median-usec": variant("d", cost.median_usec),
+            "cycle-max-usec": variant("d", cost.max_usec),
             "profile": variant("s", router.profiles.active),
             "ports": variant("u", len(router.graph.ports)),
             "connections": variant("u", len(router.graph.connections)),
@@ -75,6 +82,16 @@ class Manager:
     def uninhibit(self, call: Call, cookie: int) -> None:
         """Take back an inhibitor."""
         self._router.uninhibit(cookie)
+
+    @property
+    def undo_steps(self) -> list[tuple[int, str]]:
+        """When, and what; the newest first."""
+        return self._router.undo.steps
+
+    async def undo(self, call: Call, options: Mapping[str, Variant]) -> tuple[str, dict[str, Variant]]:
+        """Take back what was changed by hand last."""
+        Options(options)
+        return undone(await self._router.undo.take_back())
 
 
 def _words(argument: str, text: str) -> str:

@@ -3,7 +3,9 @@
 What dbus-next 0.2.3 does by itself would end a daemon that lives for months, so these parts of it are replaced:
 
 * its writer takes a full socket for a broken one and leaves the bus: 50 pipelined Introspect calls are enough (its issue 153);
-* its reader keeps the loop while there is something to read, and leaves the bus over a message that it cannot read;
+* its reader keeps the loop while there is something to read, lets one sender keep all others waiting, and leaves the bus over a
+  message that it cannot read;
+* it keeps every signature that it has ever met, and anybody can think up new ones;
 * it spins for ever where the bus hangs up during the handshake, takes an error for its unique name, and closes no socket;
 * its services send tracebacks to callers and answer with error names of their own: `objects` dispatches instead.
 
@@ -12,6 +14,7 @@ Every private name of dbus-next that is relied upon stands in this file, and tes
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import struct
@@ -30,7 +33,10 @@ from dbus_next import AuthError, Message, MessageFlag, MessageType, Variant
 from dbus_next._private.marshaller import Marshaller
 from dbus_next._private.unmarshaller import Unmarshaller
 from dbus_next.aio import MessageBus as LibraryBus
+from dbus_next.signature import SignatureTree
 
+from jackd_router.dbus_api.errors import LIMITS_EXCEEDED
+from jackd_router.dbus_api.inbox import Inbox, is_call, sender_of, serial_of, wants_reply
 from jackd_router.dbus_api.messages import Body, Call, Reply, Signal
 from jackd_router.dbus_api.outbox import Outbox
 
@@ -41,10 +47,21 @@ _log = logging.getLogger("jackd_router.dbus")
 Value: TypeAlias = "bool | int | float | str | Variant | Sequence[Value] | Mapping[str, Value]"
 """What can be sent. Tuples may stand for arrays and for structures."""
 
+MOST_CALL_BYTES = 1024 * 1024
+"""Of one call. dbus-next decodes for 4 s where somebody sends a million strings, and nothing else is done meanwhile."""
+
 _SLICE_S = 0.005
-"""How long messages are taken before the loop may turn: a flood of calls must not keep the reconciler waiting."""
+"""How long messages are done before the loop may turn: a flood must not keep the reconciler waiting."""
+_REST_S = 0.01
+"""How long nothing is done after each slice while we are flooded. What comes is taken off the bus meanwhile.
+
+The message bus, which hands on what others say, needs the CPU, and who has rested gets it first when somebody else calls.
+"""
 _READ_BYTES = 65_536
-_HEADER_BYTES = 16
+_MUCH_BYTES = 16_384
+"""What is read at once where the bus is ahead of us."""
+_MOST_SIGNATURES = 1_000
+"""That dbus-next keeps parsed: 20,000 take 28 MB. The whole API has 60."""
 _UNREADABLE = (ValueError, TypeError, LookupError, EOFError, RecursionError, struct.error)
 """What the decoder of dbus-next raises over a message that it does not understand."""
 
@@ -68,8 +85,8 @@ def sendable(value: Value) -> Any:
     match value:
         case str():
             return value if value.isascii() and "\0" not in value else _clean(value)
-        case Variant():
-            return value  # clean since `variant` made it
+        case Variant() | bytes():
+            return value  # clean since `variant` made it; dbus-next takes an array of bytes as bytes only
         case Mapping():
             return {sendable(key): sendable(entry) for key, entry in value.items()}
         case Sequence():
@@ -97,8 +114,9 @@ class Connection(LibraryBus):
             raise
         self._take = take
         self._lost = lost
-        self._received = bytearray()
-        self._is_reading = True
+        self._inbox = Inbox()
+        self._delivery: asyncio.Handle | None = None
+        self._rests = False
         self.outbox = Outbox(self._sock, self._loop, self._finalize)
         self._writer = self.outbox
 
@@ -174,60 +192,71 @@ class Connection(LibraryBus):
         return line[:-2].decode()
 
     def _message_reader(self) -> None:
-        """Read what the socket has."""
+        """Take what the socket has: it can be read."""
         try:
-            chunk = self._sock.recv(_READ_BYTES)
+            if not self._read():
+                self._finalize(EOFError("the message bus hung up"))
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._finalize(error)
-            return
-        if not chunk:
-            self._finalize(EOFError("the message bus hung up"))
-            return
-        self._received += chunk
-        self._deliver()
+        self._deliver_later()
+
+    def _read(self) -> int:
+        """Put what has come into the queues and give how many bytes that was: 0 where nothing comes any more."""
+        chunk = self._sock.recv(_READ_BYTES)
+        for frame in self._inbox.put(chunk):
+            self._refuse(frame, "too many of your calls wait")
+        return len(chunk)
 
     def _deliver(self) -> None:
-        """Take whole messages for one slice of time. What is left then waits for the loop to turn, and the socket with it."""
+        """Do what the messages want, for one slice of time.
+
+        The socket holds 280 small messages. It is read after each message that is done, and emptied first where it was half full:
+        the bus would else stand still, and what others say with it, while a flood is worked off.
+        """
+        self._delivery = None
         end = time.monotonic() + _SLICE_S
         try:
-            while not self._disconnected and (frame := self._next_frame()):
-                self._take_frame(frame)
+            while self._inbox:
+                self._take_frame(self._inbox.take())
                 if time.monotonic() >= end:
                     break
+                with suppress(OSError):  # nothing there now; or no bus any more, which the reader finds out
+                    while self._read() > _MUCH_BYTES and time.monotonic() < end:
+                        pass
         finally:
-            self._go_on()
+            self._deliver_later(after_slice=True)
 
-    def _go_on(self) -> None:
-        """Come back for the messages that are here already, else read on."""
-        if self._disconnected:
+    def _deliver_later(self, *, after_slice: bool = False) -> None:
+        """Come back for what waits: when the loop has turned, or after a rest where nobody waits for it."""
+        if not self._inbox:
             return
-        if _frame_bytes(self._received) is not None:
-            if self._is_reading:
-                self._is_reading = False
-                self._loop.remove_reader(self._fd)
-            self._loop.call_soon(self._deliver)
-        elif not self._is_reading:
-            self._is_reading = True
-            self._loop.add_reader(self._fd, self._message_reader)
+        if self._delivery is not None:
+            if not self._rests or self._inbox.is_flooded:
+                return
+            self._delivery.cancel()  # somebody has come who does wait
+        self._rests = after_slice and self._inbox.is_flooded
+        self._delivery = self._loop.call_later(_REST_S, self._deliver) if self._rests else self._loop.call_soon(self._deliver)
 
-    def _next_frame(self) -> bytes | None:
-        """Take the bytes of one whole message off those that came."""
-        length = _frame_bytes(self._received)
-        if length is None:
-            return None
-        frame = bytes(self._received[:length])
-        del self._received[:length]
-        return frame
+    def _refuse(self, frame: bytes, text: str) -> None:
+        """Answer a call that is not even decoded."""
+        if wants_reply(frame):
+            call = Call(sender_of(frame).decode(), "", None, "", "", [], serial_of(frame), wants_reply=True)
+            self.send_error(call, LIMITS_EXCEEDED, text)
 
     def _take_frame(self, frame: bytes) -> None:
         """Take one message. One that cannot be read is dropped: where the next one begins is known."""
+        if len(frame) > MOST_CALL_BYTES and is_call(frame):
+            self._refuse(frame, f"a call of {len(frame)} bytes: at most {MOST_CALL_BYTES}")
+            return
         try:
             message = Unmarshaller(io.BytesIO(frame)).unmarshall()
         except _UNREADABLE as error:
             _log.warning("Dropped a message of %d bytes that could not be read: %r", len(frame), error)
             return
+        if len(SignatureTree._cache) > _MOST_SIGNATURES:
+            SignatureTree._cache.clear()
         if message is None:
             _log.warning("Dropped a message of %d bytes that ends too early", len(frame))
         elif message.reply_serial in self._method_return_handlers:
@@ -244,6 +273,7 @@ class Connection(LibraryBus):
             self._disconnect_future.exception()  # looked at, so that asyncio does not complain that nobody did
         self._close_socket()
         self.outbox.discard()
+        self._inbox.clear()
         self._lost()
 
     def _close_socket(self) -> None:
@@ -252,16 +282,6 @@ class Connection(LibraryBus):
             if resource := getattr(self, name, None):
                 with suppress(OSError):
                     resource.close()
-
-
-def _frame_bytes(received: bytearray) -> int | None:
-    """Give the length of the first message among these bytes, or None while it is not whole."""
-    if len(received) < _HEADER_BYTES:
-        return None
-    order = "<" if received[0] == ord("l") else ">"
-    body, _serial, fields = struct.unpack_from(f"{order}III", received, 4)
-    length = int(_HEADER_BYTES + (fields + 7) // 8 * 8 + body)
-    return length if len(received) >= length else None
 
 
 def _value_of(message: Message) -> Call | Reply | Signal:

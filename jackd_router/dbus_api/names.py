@@ -13,9 +13,13 @@ SERVER = f"{BUS_NAME}.Server"
 GRAPH = f"{BUS_NAME}.Graph"
 RULES = f"{BUS_NAME}.Rules"
 PROFILES = f"{BUS_NAME}.Profiles"
+SNAPSHOTS = f"{BUS_NAME}.Snapshots"
 CONFIG = f"{BUS_NAME}.Config"
 BUSES = f"{BUS_NAME}.Buses"
 BUS = f"{BUS_NAME}.Bus"
+
+LOG_CONTROL = "org.freedesktop.LogControl1"
+LOG_CONTROL_PATH = "/org/freedesktop/LogControl1"
 
 DBUS = "org.freedesktop.DBus"
 DBUS_PATH = "/org/freedesktop/DBus"

@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 from jackd_router.dbus_api.errors import (
     CANCELLED,
     INVALID_ARGS,
+    LIMITS_EXCEEDED,
     TEXT_LIMIT,
     UNKNOWN_INTERFACE,
     UNKNOWN_METHOD,
@@ -33,17 +36,36 @@ _log = logging.getLogger("jackd_router.dbus")
 BACKLOG_LIMIT_BYTES = 1_000_000
 """What may wait for a bus that takes nothing. Above it signals are dropped and changed properties are told later."""
 
+MOST_RUNNING_CALLS = 100
+"""Of one caller: calls that are not answered at once, as FadeTo of 64 buses. A reload waits for those of others before it."""
+
 _END_DEADLINE_S = 1.0
 
 
-class Objects:
-    """The exported objects. Handlers that wait run as tasks of the group that is given."""
+class Keeper(Protocol):
+    """Keeps what callers change, over restarts of the program."""
 
-    def __init__(self, root: str, tasks: asyncio.TaskGroup) -> None:
+    @property
+    def kept_serial(self) -> int:
+        """A number that grows with every change of what is kept."""
+
+    async def secure_kept(self) -> None:
+        """Wait until what is kept now is so even if the program is killed; not for long."""
+
+
+class Objects:
+    """The exported objects. Handlers that wait run as tasks of the group that is given.
+
+    Who is told that a change is done can rely on it: the answer waits until the change is kept.
+    """
+
+    def __init__(self, root: str, tasks: asyncio.TaskGroup, keeper: Keeper) -> None:
+        self._keeper = keeper
         self._tree = ObjectTree(root)
         self._standard = StandardInterfaces(self._tree)
         self._tasks = tasks
         self._running: set[asyncio.Task[None]] = set()
+        self._running_of: Counter[str] = Counter()
         self._bus: SessionBus | None = None
         self.callers: set[str] = set()
         """Who has called over this bus; whoever listens for names that are lost takes them out."""
@@ -71,7 +93,7 @@ class Objects:
     def add(self, path: str, interfaces: Mapping[Interface, object]) -> None:
         """Export an object: what implements each of its interfaces. Raises TypeError where a member is missing."""
         self._tree.add(path, {interface.name: Exported(interface, own) for interface, own in interfaces.items()})
-        if path != self._tree.root:
+        if self._tree.is_below_root(path):
             properties = self._standard.properties_at(path)
             self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesAdded", [path, properties])
 
@@ -80,7 +102,8 @@ class Objects:
         names = self._tree.remove(path)
         for name in names:
             self._changed.pop((path, name), None)
-        self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesRemoved", [path, names])
+        if self._tree.is_below_root(path):
+            self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesRemoved", [path, names])
 
     def signal(self, path: str, interface: str, member: str, *body: Value) -> None:
         """Send a signal of an object. Never raises: who tells of a change is not to stumble over us."""
@@ -146,23 +169,60 @@ class Objects:
         with contained(f"call of {call.interface}.{call.member}", partial(_refuse, bus, call)):
             self.callers.add(call.sender)
             method, exported = self._find(call)
+            before = self._keeper.kept_serial
             result: object = getattr(exported.implementation, python_name(method.name))(call, *call.body)
             if not inspect.iscoroutine(result):
-                bus.answer(call, method.outputs, _body(method, result))
-            elif not self._start(_finish(bus, call, method, result), f"D-Bus call {call.member} of {call.sender}"):
+                self._answer(bus, call, method, result, changed=self._keeper.kept_serial != before)
+            elif self._running_of[call.sender] >= MOST_RUNNING_CALLS:
+                result.close()
+                _refuse(bus, call, CallError(LIMITS_EXCEEDED, f"{MOST_RUNNING_CALLS} calls of yours are running"))
+            elif task := self._start(self._finish(bus, call, method, result), f"D-Bus call {call.member} of {call.sender}"):
+                self._running_of[call.sender] += 1
+                task.add_done_callback(lambda ended: self._has_ended(call.sender))
+            else:
                 result.close()
                 _refuse(bus, call, CallError(CANCELLED, "the daemon is ending"))
 
-    def _start(self, work: Coroutine[None, None, None], name: str) -> bool:
-        """Let this run as a task that is ours; False where the group takes no more, because the program ends."""
+    def _answer(self, bus: SessionBus, call: Call, method: Method, result: object, *, changed: bool) -> None:
+        """Answer a call that is done: at once, unless it has `changed` what is kept."""
+        body = _body(method, result)
+        if not changed or not self._start(self._answer_when_kept(bus, call, method, body), f"D-Bus answer to {call.member}"):
+            bus.answer(call, method.outputs, body)
+
+    async def _answer_when_kept(self, bus: SessionBus, call: Call, method: Method, body: Sequence[Value] | RawBody) -> None:
+        with contained(f"call of {call.interface}.{call.member}", partial(_refuse, bus, call)):
+            try:
+                await self._keeper.secure_kept()
+            finally:  # also where the program ends: it keeps everything by then
+                bus.answer(call, method.outputs, body)
+
+    async def _finish(self, bus: SessionBus, call: Call, method: Method, waiting: Coroutine[None, None, object]) -> None:
+        """Answer a call when its handler is done."""
+        with contained(f"call of {call.interface}.{call.member}", partial(_refuse, bus, call)):
+            before = self._keeper.kept_serial
+            try:
+                result = await waiting
+            except asyncio.CancelledError:
+                _refuse(bus, call, CallError(CANCELLED, f"{method.name} was cancelled"))
+                raise
+            self._answer(bus, call, method, result, changed=self._keeper.kept_serial != before)
+
+    def _has_ended(self, caller: str) -> None:
+        """Count one running call less; who has none is forgotten."""
+        self._running_of[caller] -= 1
+        if not self._running_of[caller]:
+            del self._running_of[caller]
+
+    def _start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None] | None:
+        """Let this run as a task that is ours; None where the group takes no more, because the program ends."""
         try:
             task = self._tasks.create_task(work, name=name)
         except RuntimeError:
             work.close()
-            return False
+            return None
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return True
+        return task
 
     def _find(self, call: Call) -> tuple[Method, Exported]:
         """Give the method that is called and what implements it, or say what exactly is not there."""
@@ -181,16 +241,6 @@ class Objects:
         if call.signature != method.inputs:
             raise CallError(INVALID_ARGS, f"{call.member} takes ({method.inputs}), not ({call.signature})")
         return method, exported
-
-
-async def _finish(bus: SessionBus, call: Call, method: Method, waiting: Coroutine[None, None, object]) -> None:
-    """Answer a call when its handler is done."""
-    with contained(f"call of {call.interface}.{call.member}", partial(_refuse, bus, call)):
-        try:
-            bus.answer(call, method.outputs, _body(method, await waiting))
-        except asyncio.CancelledError:
-            _refuse(bus, call, CallError(CANCELLED, f"{method.name} was cancelled"))
-            raise
 
 
 def _refuse(bus: SessionBus, call: Call, error: CallError) -> None:

@@ -8,7 +8,16 @@ from jackd_router.core.names import nearest
 from jackd_router.dbus_api.errors import INVALID_ARGS, CallError
 from jackd_router.dbus_api.message_bus import Variant
 
-_TYPE_WORDS = {"b": "a boolean", "s": "a string", "u": "an unsigned number"}
+_TYPE_WORDS = {
+    "b": "a boolean",
+    "d": "a number",
+    "s": "a string",
+    "u": "an unsigned number",
+    "ad": "a list of numbers",
+    "as": "a list of strings",
+    "au": "a list of unsigned numbers",
+    "aad": "a list of rows of numbers",
+}
 
 
 class Options:
@@ -22,19 +31,19 @@ class Options:
             if value.signature != known[name]:
                 word = _TYPE_WORDS[known[name]]
                 raise CallError(INVALID_ARGS, f"option {name!r} is {word} ({known[name]!r}), not of type {value.signature!r}")
-        self._values = {name: value.value for name, value in given.items()}
+        self.values = {name: value.value for name, value in given.items()}
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """Give a boolean."""
-        return bool(self._values.get(name, default))
+        return bool(self.values.get(name, default))
 
     def text(self, name: str) -> str:
         """Give a string, "" where it was not given."""
-        return str(self._values.get(name, ""))
+        return str(self.values.get(name, ""))
 
     def count(self, name: str) -> int | None:
         """Give a number, None where it was not given."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         return None if value is None else int(value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 
 from jackd_router.core.names import shown
 from jackd_router.dbus_api.message_bus import Variant
@@ -20,6 +19,8 @@ _PROPERTIES = {
     "sample_rate_hz": "SampleRate",
     "buffer_size_frames": "BufferSize",
     "realtime": "Realtime",
+    "client_realtime": "ClientRealtime",
+    "hints": "Hints",
     "freewheeling": "Freewheeling",
     "xrun_count": "XrunCount",
     "last_xrun_usec": "LastXrunUSec",
@@ -31,7 +32,7 @@ _PROPERTIES = {
 
 def changed_properties(before: ServerState, now: ServerState) -> list[str]:
     """Give the names of the properties that differ."""
-    return [_PROPERTIES[field.name] for field in fields(now) if getattr(before, field.name) != getattr(now, field.name)]
+    return [name for field, name in _PROPERTIES.items() if getattr(before, field) != getattr(now, field)]
 
 
 class Server:
@@ -76,6 +77,16 @@ class Server:
         return self._router.server.realtime
 
     @property
+    def client_realtime(self) -> bool:
+        """Whether our own process thread does."""
+        return self._router.server.client_realtime
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """One line each."""
+        return self._router.server.hints
+
+    @property
     def freewheeling(self) -> bool:
         """Whether the server runs as fast as it can."""
         return self._router.server.freewheeling
@@ -105,6 +116,26 @@ class Server:
         """Why the last attempt failed."""
         return self._router.server.last_error
 
+    @property
+    def midi_lost(self) -> int:
+        """Events that had no room."""
+        return self._router.midi_lost
+
+    @property
+    def cycle_count(self) -> int:
+        """Since the connection began, or the last reset; so are the next two."""
+        return self._router.cycle_cost.cycles
+
+    @property
+    def cycle_median_usec(self) -> float:
+        """Microseconds."""
+        return self._router.cycle_cost.median_usec
+
+    @property
+    def cycle_max_usec(self) -> float:
+        """Microseconds."""
+        return self._router.cycle_cost.max_usec
+
     async def read_dsp_load(self) -> float:
         """Percent."""
         return await self._router.dsp_load()
@@ -115,5 +146,5 @@ class Server:
         await self._router.reconnect()
 
     def reset_xruns(self, call: Call) -> None:
-        """Count from 0."""
-        self._router.reset_xruns()
+        """Count everything from 0."""
+        self._router.reset_statistics()

@@ -15,7 +15,7 @@ from jackd_router.dbus_api.messages import Body, Call, Reply, Signal, SignalMatc
 from jackd_router.dbus_api.names import DBUS, DBUS_PATH
 
 _CONNECT_DEADLINE_S = 5.0
-_CALL_DEADLINE_S = 25.0
+CALL_DEADLINE_S = 25.0
 _BUS_DEADLINE_S = 5.0
 """What the bus itself is asked; only one that is frozen does not answer."""
 _CLOSE_DEADLINE_S = 1.0
@@ -105,14 +105,14 @@ class SessionBus:
         body: Sequence[Value] = (),
         *,
         autostart: bool = True,
-        deadline_s: float = _CALL_DEADLINE_S,
+        deadline_s: float = CALL_DEADLINE_S,
     ) -> Body:
         """Call a method and give what it answers. Raises CallError, also when no answer comes in time, and BusLost.
 
         `autostart`: whether the bus may start the service where it does not run.
         """
         if not self.connected:
-            raise BusLost("the connection to the message bus is gone")
+            raise BusLost("the message bus went away")
         serial = self._connection.send_call(destination, path, interface, member, signature, body, autostart=autostart)
         self._replies[serial] = asyncio.get_running_loop().create_future()
         try:

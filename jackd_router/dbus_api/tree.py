@@ -111,4 +111,8 @@ class ObjectTree:
 
     def below_root(self) -> Iterator[str]:
         """Give the path of each object below the root."""
-        return (path for path in self._objects if path.startswith(f"{self.root}/"))
+        return filter(self.is_below_root, self._objects)
+
+    def is_below_root(self, path: str) -> bool:
+        """Tell whether the object manager at the root speaks of this path."""
+        return path.startswith(f"{self.root}/")

@@ -8,7 +8,7 @@ from jackd_router.core.errors import Problem
 from jackd_router.core.graph import Connection, Port, PortType
 from jackd_router.core.names import parse_shown, shown
 from jackd_router.dbus_api.message_bus import Variant, variant
-from jackd_router.runtime.state import PlanReport
+from jackd_router.runtime.state import PlanReport, UndoReport
 
 Pair = tuple[str, str]
 PortRecord = tuple[str, int, str, tuple[str, ...]]
@@ -33,7 +33,7 @@ def parse_pairs(pairs: Iterable[Sequence[str]]) -> list[Connection]:
 
 def record_of_port(port: Port) -> PortRecord:
     """Give name, JackPortFlags, type and aliases."""
-    return shown(port.name), int(port.flags), str(port.type), tuple(map(shown, port.aliases))
+    return shown(port.name), int(port.flags), str(port.type), tuple(map(shown, port.other_names))
 
 
 def metadata_of_port(port: Port) -> MetadataRecord:
@@ -58,4 +58,14 @@ def report_of(report: PlanReport) -> dict[str, Variant]:
         "refused": variant(
             "a(ssss)", [(rule, *pair, reason) for (rule, _, reason), pair in zip(report.refused, refused, strict=True)]
         ),
+    }
+
+
+def undone(report: UndoReport) -> tuple[str, dict[str, Variant]]:
+    """Give what was taken back, and what became of it."""
+    return report.what, {
+        "connect": variant("a(ss)", pairs_of(report.connect)),
+        "disconnect": variant("a(ss)", pairs_of(report.disconnect)),
+        "failed": variant("a(ss)", pairs_of(report.failed)),
+        "problems": variant("as", report.problems),
     }
