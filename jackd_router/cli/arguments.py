@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jackd_router import __version__
-from jackd_router.cli import buses, change, check, look, profiles, run, simulate, watch
+from jackd_router.cli import buses, change, check, look, profiles, run, simulate, snapshots, watch
+from jackd_router.cli.doctor import doctor
 from jackd_router.cli.remote import with_daemon
 from jackd_router.cli.terminal import PROGRAM
 
@@ -18,15 +20,26 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 EXIT_CODES = "Exit codes: 0 done, 1 refused, 2 usage, 3 no daemon, 4 no JACK server. See also jackd-router(1)."
+_LONGEST_S = 3600
 PORT_HELP = "full name, client:port"
+
+_SETTINGS = ("gain", "fade", "mute", "midi_channels")
+"""Options that set something on one bus."""
+_OF_TWO_WORDS = (["bus", "create"], ["bus", "remove"])
+"""Commands that argparse cannot tell from `bus NAME`. A bus that is called so is meant by `bus -- create`."""
 
 
 def parse(argv: Sequence[str] | None) -> Callable[[], int]:
     """Give the command, ready to be called for its exit code. SystemExit is help given, or the usage explained."""
     top = _parser()
-    options = vars(top.parse_args(argv))
-    if "gain" in options and options["name"] is None and (options["gain"], options["mute"]) != (None, None):
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:2] in _OF_TWO_WORDS:
+        words[:2] = [" ".join(words[:2])]
+    options = vars(top.parse_args(words))
+    if "meters" in options and options["name"] is None and any(options[key] is not None for key in _SETTINGS):
         top.error("which bus? write: bus NAME --gain DB")
+    if options.get("fade") is not None and options["gain"] is None:
+        top.error("--fade needs --gain: it says how long the way there takes")
     if local := _offline(top, options) or options.pop("local", None):
         return partial(local, **options)
     return partial(with_daemon, options.pop("remote"), options)
@@ -56,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_changing(commands)
     _add_rules(commands)
     _add_profile(commands)
+    _add_snapshot(commands)
     _add_bus(commands)
+    _add_made_buses(commands)
     return top
 
 
@@ -69,6 +84,9 @@ def _add_local(commands: Commands) -> None:
     command.add_argument("file", nargs="?", type=Path, metavar="FILE", help="instead of ~/.config/jackd-router/router.toml")
     _add_json(command)
     command.set_defaults(local=check.check)
+    command = _command(commands, "doctor", "look for what goes wrong in practice, and say what to do (needs no daemon)")
+    _add_json(command)
+    command.set_defaults(local=doctor)
 
 
 def _add_looking(commands: Commands) -> None:
@@ -115,6 +133,10 @@ def _add_changing(commands: Commands) -> None:
     command = _command(commands, "reapply", "release all connections held by hand and let the rules decide anew")
     _add_dry_run(command)
     command.set_defaults(remote=change.reapply)
+    command = _command(commands, "undo", "take back the last change that was made by hand")
+    command.add_argument("--list", dest="only_list", action="store_true", help="only list what can be taken back, newest first")
+    _add_json(command)
+    command.set_defaults(remote=change.undo)
     command = _command(commands, "reload", "read the configuration again")
     _add_dry_run(command)
     command.set_defaults(remote=change.reload)
@@ -147,16 +169,65 @@ def _add_profile(commands: Commands) -> None:
     command.set_defaults(remote=profiles.profile)
 
 
+def _add_snapshot(commands: Commands) -> None:
+    command = _command(commands, "snapshot", "list, save and restore the connections of the graph")
+    _add_json(command)
+    command.set_defaults(remote=snapshots.list_all)
+    words = command.add_subparsers(metavar="[list|show|save|restore|delete]")
+
+    def add(word: str, what: str, remote: Callable[..., object]) -> argparse.ArgumentParser:
+        added = words.add_parser(word, allow_abbrev=False, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        added.set_defaults(remote=remote)
+        # Without a default of its own, which would take back the --json that was given before the word.
+        added.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="JSON for programs")
+        return added
+
+    add("list", "list the snapshots", snapshots.list_all)
+    named = add("show", "show the connections of a snapshot", snapshots.show_one)
+    named.add_argument("name", metavar="NAME")
+    named = add("save", "save the connections of the graph as they are now", snapshots.save)
+    named.add_argument("name", metavar="NAME", help="also that of the file; without / and \\")
+    named.add_argument("--overwrite", action="store_true", help="in place of an earlier one; what absent clients had is kept")
+    named.add_argument("--description", metavar="TEXT", help="for people; without it: that of the earlier one")
+    named = add("restore", "connect what is in a snapshot", snapshots.restore)
+    named.add_argument("name", metavar="NAME")
+    named.add_argument("--exact", action="store_true", help="also disconnect what is not in it")
+    named.add_argument("--dry-run", action="store_true", help="only show what would change")
+    named = add("delete", "delete a snapshot", snapshots.delete)
+    named.add_argument("name", metavar="NAME")
+
+
 def _add_bus(commands: Commands) -> None:
     command = _command(commands, "bus", "list the passthrough buses, set gain and mute, show levels")
     command.add_argument("name", nargs="?", metavar="NAME", help="one bus; without it: all")
     command.add_argument("--gain", type=_decibels, metavar="DB", help="-144 (silence) to 20")
+    command.add_argument("--fade", type=_seconds, metavar="SECONDS", help="get there in a straight line of dB, and wait for it")
+    command.add_argument("--midi-channels", type=_midi_channels, metavar="NUMBERS", help="that pass a bus of MIDI: 1,10")
     mute = command.add_mutually_exclusive_group()
     mute.add_argument("--mute", action="store_const", const=True, help="let no sound pass; the gain is kept")
     mute.add_argument("--unmute", dest="mute", action="store_const", const=False, help="let sound pass again")
     command.add_argument("--meters", action="store_true", help="live levels, until Ctrl-C; once where stdout is no terminal")
     _add_json(command)
     command.set_defaults(remote=buses.buses)
+
+
+def _add_made_buses(commands: Commands) -> None:
+    command = _command(commands, "bus create", "make a passthrough bus at run time; kept over restarts")
+    command.add_argument("name", metavar="NAME", help="letters, digits, - and _; not that of another bus")
+    command.add_argument("--channels", type=_channels, metavar="NAMES", help="of the inputs: L,R, or how many; without it: 2")
+    command.add_argument("--outputs", type=_channels, metavar="NAMES", help="where they differ from the inputs")
+    command.add_argument("--type", dest="bus_type", choices=("audio", "midi"), help="what it carries; without it: audio")
+    command.add_argument("--gain", type=_decibels, metavar="DB", help="-144 (silence) to 20")
+    command.add_argument("--channel-gains", type=_gains, metavar="DB,...", help="one for each input")
+    command.add_argument("--mute", action="store_true", help="let no sound pass")
+    command.add_argument("--matrix", type=_rows, metavar="ROWS", help="a row of factors for each output: 1,0;0,1")
+    command.add_argument("--fade-ms", type=_number, metavar="MS", help="how long a change takes; without it: 20")
+    command.add_argument("--midi-channels", type=_midi_channels, metavar="NUMBERS", help="that pass; without it: all")
+    _add_json(command)
+    command.set_defaults(remote=buses.create)
+    command = _command(commands, "bus remove", "remove a passthrough bus that was made at run time")
+    command.add_argument("name", metavar="NAME")
+    command.set_defaults(remote=buses.remove)
 
 
 def _command(commands: Commands, name: str, what: str) -> argparse.ArgumentParser:
@@ -181,6 +252,49 @@ def _add_pattern(command: argparse.ArgumentParser) -> None:
 def _add_pair(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SOURCE", help=f"output port: {PORT_HELP}")
     command.add_argument("destination", metavar="DESTINATION", help=f"input port: {PORT_HELP}")
+
+
+def _channels(text: str) -> list[str]:
+    """Give the names; a number stands for as many channels that are numbered, as in the configuration."""
+    # Imported here: the language costs a tenth of what `connect` takes.
+    from jackd_router.core.language.parse_buses import MAX_CHANNELS
+
+    if not text.isdecimal():
+        return text.split(",")
+    if not 1 <= int(text[:9]) <= MAX_CHANNELS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of channels: 1 to {MAX_CHANNELS}")
+    return [str(number) for number in range(1, int(text) + 1)]
+
+
+def _midi_channels(text: str) -> list[int]:
+    """Give the numbers; which there are is the daemon's knowledge, as far as D-Bus can carry them."""
+    numbers = text.split(",")
+    if not all(number.isdecimal() and len(number) < 10 for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of channels: 1 to 16, with commas between")
+    return [int(number) for number in numbers]
+
+
+def _seconds(text: str) -> float:
+    seconds = _number(text)
+    if not 0 <= seconds <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time for a fade: 0 to {_LONGEST_S} seconds")
+    return seconds
+
+
+def _gains(text: str) -> list[float]:
+    return [_decibels(gain) for gain in text.split(",")]
+
+
+def _rows(text: str) -> list[list[float]]:
+    return [[_number(factor) for factor in row.split(",")] for row in text.split(";")]
+
+
+def _number(text: str) -> float:
+    """Give the number; whether it is in range is the daemon's decision."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
 def _decibels(text: str) -> float:

@@ -1,14 +1,16 @@
-"""Commands that change something: connect, disconnect, release, reapply, reload, rules on and off; and plan, which would."""
+"""Commands that change something: connect, disconnect, release, undo, reapply, reload, rules; and plan, which would."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from jackd_router.cli import listing
 from jackd_router.cli.exits import CommandFailed, Exit
-from jackd_router.cli.records import Pair, ProblemRecord, Report, records, report
+from jackd_router.cli.records import Pair, ProblemRecord, Report, UndoRecord, records, report
 from jackd_router.cli.remote import Daemon, Refusal, options
-from jackd_router.cli.terminal import complain, note, show, show_json, typed
+from jackd_router.cli.terminal import complain, note, show, show_json, show_table, typed
 
 
 async def connect(daemon: Daemon, *, source: str, destination: str, hold: bool) -> Exit:
@@ -51,6 +53,29 @@ async def reapply(daemon: Daemon, *, dry_run: bool, json: bool) -> Exit:
     (reply,) = await daemon.call("Rules.Reapply", "a{sv}", options(dry_run=dry_run))
     show_report(report(reply), json=json, would=dry_run)
     return Exit.DONE
+
+
+async def undo(daemon: Daemon, *, only_list: bool, json: bool) -> Exit:
+    """Take back the last change that was made by hand, or list what can be taken back."""
+    if only_list:
+        steps = records(UndoRecord, await daemon.get("Manager.UndoSteps"))
+        if json:
+            show_json([step._asdict() for step in steps])
+        else:
+            show_table(listing.undo_table(steps))
+        return Exit.DONE
+    what, reply = await daemon.call("Manager.Undo", "a{sv}", options())
+    changes, problems = report(reply), cast("Mapping[str, list[str]]", reply).get("problems", [])
+    if json:
+        pairs = {key: value for key, value in changes.as_json().items() if key in ("connect", "disconnect", "failed")}
+        show_json({"what": what, **pairs, "problems": problems})
+    else:
+        show(f"undone: {what}")
+        for line in listing.report_lines(changes):
+            show(line)
+    for problem in problems:
+        note(problem)
+    return Exit.REFUSED if problems else Exit.DONE
 
 
 async def reload(daemon: Daemon, *, dry_run: bool, json: bool) -> Exit:

@@ -15,10 +15,14 @@ from jackd_router.cli.records import (
     PortRecord,
     ProfileRecord,
     Report,
+    RestoredReport,
     RuleRecord,
+    SnapshotRecord,
     StepRecord,
+    UndoRecord,
 )
 from jackd_router.cli.terminal import Table
+from jackd_router.core.language.reading import counted
 from jackd_router.core.names import natural_key
 
 SILENCE_DB = -144.0
@@ -81,6 +85,12 @@ def profiles_table(profiles: Iterable[ProfileRecord]) -> Table:
     return Table(("PROFILE", "STATE", "DESCRIPTION"), rows)
 
 
+def snapshots_table(snapshots: Iterable[SnapshotRecord]) -> Table:
+    """Give one row a snapshot."""
+    rows = [(one.name, moment(one.created_usec), str(one.connections), one.description) for one in snapshots]
+    return Table(("SNAPSHOT", "SAVED", "CONNECTIONS", "DESCRIPTION"), rows)
+
+
 def buses_table(buses: Iterable[BusRecord]) -> Table:
     """Give one row a bus."""
     rows = [
@@ -88,13 +98,22 @@ def buses_table(buses: Iterable[BusRecord]) -> Table:
             bus.name,
             bus.type,
             f"{len(bus.inputs)} in, {len(bus.outputs)} out",
-            decibels(bus.gain),
+            "" if bus.type == "midi" else decibels(bus.gain),
             "muted" if bus.mute else "",
-            "" if bus.active else "no server",
+            ", ".join(_remarks(bus)),
         )
         for bus in buses
     ]
     return Table(("BUS", "TYPE", "CHANNELS", "GAIN", "MUTE", "REMARK"), rows)
+
+
+def _remarks(bus: BusRecord) -> Iterator[str]:
+    if not bus.origin:
+        yield "made"
+    if not bus.active:
+        yield "no server"
+    if 0 < len(bus.midi_channels) < 16:
+        yield f"channel{'s' if len(bus.midi_channels) > 1 else ''} {' '.join(map(str, bus.midi_channels))}"
 
 
 def levels_table(levels: Mapping[str, Sequence[LevelRecord]]) -> Table:
@@ -133,6 +152,11 @@ def graph_lines(ports: Iterable[PortRecord], connections: Iterable[Pair]) -> Ite
             yield from (f"        {other}" for other in sorted(others[port.name], key=natural_key))
 
 
+def undo_table(steps: Iterable[UndoRecord]) -> Table:
+    """Give one row a step that can be taken back."""
+    return Table(("WHEN", "CHANGE"), [(moment(step.usec), step.what) for step in steps])
+
+
 def report_lines(report: Report) -> Iterator[str]:
     """Give one line a change and one a remark; none where nothing changes and there is nothing to say."""
     yield from (f"+ {pair}" for pair in report.connect)
@@ -143,29 +167,80 @@ def report_lines(report: Report) -> Iterator[str]:
     yield from (f"shadowed: rule '{name}' never decides: earlier rules speak first" for name in report.shadowed)
 
 
+def restored_lines(report: RestoredReport) -> Iterator[str]:
+    """Give one line a connection that was made, cut, or could not be."""
+    yield from (f"+ {pair}" for pair in report.connected)
+    yield from (f"- {pair}" for pair in report.disconnected)
+    yield from (f"missing: {pair}" for pair in report.missing)
+    yield from (f"! {failed.source} -> {failed.destination} (failed: {failed.reason})" for failed in report.failed)
+
+
 def status_fields(status: Mapping[str, object]) -> dict[str, str]:
     """Give the status as names and values, for people."""
 
     def told(key: str) -> str:
         return str(status.get(key, "?"))
 
+    def many(key: str, one: str) -> str:
+        number = status.get(key)
+        return counted(number, one) if isinstance(number, int) else f"? {one}s"
+
     server = f"{told('server-state')}, server '{told('server-name')}'"
     if status.get("server-state") == "connected":
         server += (
-            f" ({told('implementation')}), {told('sample-rate')} Hz, {told('buffer-size')} frames, {told('xruns')} xruns"
-            f", we are '{told('client-name')}'"
+            f" ({told('implementation')}), {told('sample-rate')} Hz, {told('buffer-size')} frames, {_realtime(status)}"
+            f", {many('xruns', 'xrun')}, we are '{told('client-name')}'"
         )
     remark = "" if status.get("config-valid", True) else " (INVALID: an older one is in force; see `jackd-router check`)"
     return {
         "Status": f"{told('status')}: {told('status-text')}",
         "JACK": server,
-        "Graph": f"{told('ports')} ports, {told('connections')} connections",
+        **_load(status),
+        **_hints(status),
+        "Graph": f"{many('ports', 'port')}, {many('connections', 'connection')}",
         "Profile": told("profile"),
-        "Rules": f"{told('rules')} rules; connections: {', '.join(f'{told(key)} {key}' for key in _COUNTS)}",
+        "Rules": f"{many('rules', 'rule')}; connections: {', '.join(f'{told(key)} {key}' for key in _COUNTS)}",
         "Buses": told("buses"),
         "File": told("config-path") + remark,
         "Version": told("version"),
     }
+
+
+def _realtime(status: Mapping[str, object]) -> str:
+    match status.get("realtime"), status.get("client-realtime"):
+        case True, True:
+            return "realtime"
+        case True, _:
+            return "realtime without us"
+        case _:
+            return "not realtime"
+
+
+def _load(status: Mapping[str, object]) -> dict[str, str]:
+    """Give what sound costs: of the server's whole graph, and of our own part of it against the time that there is."""
+    match status:
+        case {
+            "dsp-load": float(dsp_load),
+            "cycles": int(cycles),
+            "cycle-median-usec": float(median),
+            "cycle-max-usec": float(most),
+            "buffer-size": int(frames),
+            "sample-rate": int(rate),
+        } if cycles and rate:
+            ours = f"{median:.1f} us (median), {most:.1f} us (most) of {1_000_000 * frames / rate:.0f} us"
+            return {"Load": f"DSP {dsp_load:.1f} %; our part of a cycle: {ours}, {cycles} cycles"}
+        case _:
+            return {}
+
+
+def _hints(status: Mapping[str, object]) -> dict[str, str]:
+    match status.get("hints"):
+        case [only]:
+            return {"Hint": str(only)}
+        case [*several]:
+            return {f"Hint {number}": str(hint) for number, hint in enumerate(several, 1)}
+        case _:
+            return {}
 
 
 def decibels(gain: float) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from jackd_router.cli import listing
+from jackd_router.cli.buses import find_buses
 from jackd_router.cli.exits import CommandFailed, Exit
 from jackd_router.cli.records import MetadataRecord, Pair, PeerRecord, PortRecord, RuleRecord, StepRecord, pairs, records
 from jackd_router.cli.remote import Daemon, Refusal, options
@@ -18,12 +19,15 @@ from jackd_router.core.names import nearest
 async def status(daemon: Daemon, *, json: bool) -> Exit:
     """Show how the daemon and its JACK server are."""
     (reply,) = await daemon.call("Manager.GetStatus")
-    told = cast("Mapping[str, object]", reply)
+    told = dict(cast("Mapping[str, object]", reply))
+    connected = told.get("server-state") == "connected"
+    # Asked for last and alone: a server that has just been frozen keeps this answer back for two seconds.
+    told["dsp-load"] = await daemon.get("Server.DspLoad") if connected else 0.0
     if json:
         show_json(listing.with_underscores(told))
     else:
         _show_status(told)
-    return Exit.DONE if told.get("server-state") == "connected" else Exit.NO_SERVER
+    return Exit.DONE if connected else Exit.NO_SERVER
 
 
 def _show_status(told: Mapping[str, object]) -> None:
@@ -71,6 +75,7 @@ async def graph(daemon: Daemon, *, json: bool) -> Exit:
                 "profile": await daemon.get("Profiles.ActiveProfile"),
                 "ports": [port._asdict() | {"pretty_name": pretty_names.get(port.name)} for port in known],
                 "connections": [pair._asdict() | {"rule": owners.get(pair, "")} for pair in connected],
+                "made_buses": [bus.as_table() for bus in await find_buses(daemon) if not bus.origin],
             }
         )
     else:

@@ -137,6 +137,45 @@ class Report(NamedTuple):
         return {**pairs, "unmet": self.unmet, "shadowed": self.shadowed, "refused": refused}
 
 
+class UndoRecord(NamedTuple):
+    """Something that was changed by hand and can be taken back."""
+
+    usec: int
+    what: str
+
+
+class SnapshotRecord(NamedTuple):
+    """One snapshot."""
+
+    name: str
+    created_usec: int
+    connections: int
+    description: str
+    path: str
+
+
+class FailedRecord(NamedTuple):
+    """A connection that could not be made, or cut."""
+
+    source: str
+    destination: str
+    reason: str
+
+
+class RestoredReport(NamedTuple):
+    """What restoring a snapshot changed, or would change."""
+
+    connected: list[Pair]
+    disconnected: list[Pair]
+    missing: list[Pair]
+    failed: list[FailedRecord]
+
+    def as_json(self) -> dict[str, object]:
+        """Give the report with pairs as objects."""
+        pairs = {key: [pair._asdict() for pair in value] for key, value in zip(self._fields[:3], self[:3], strict=True)}
+        return {**pairs, "failed": [record._asdict() for record in self.failed]}
+
+
 class BusRecord(NamedTuple):
     """One passthrough bus; gains in dB."""
 
@@ -148,12 +187,25 @@ class BusRecord(NamedTuple):
     channel_gains: list[float]
     matrix: list[list[float]]
     mute: bool
+    midi_channels: list[int]
     active: bool
+    origin: str
+    """Where the configuration defines it; "" for one that was made at run time."""
 
     @property
     def ports(self) -> list[str]:
         """The full names in the order of its levels: each input, then each output."""
         return self.inputs + self.outputs
+
+    def as_table(self) -> dict[str, object]:
+        """Give what the [[bus]] of a configuration would have to say, but for the time of fades."""
+        sides = {"channels": (self.inputs, "in"), "outputs": (self.outputs, "out")}
+        names = {
+            key: [port.partition(":")[2].removeprefix(f"{self.name}_{way}_") for port in ports]
+            for key, (ports, way) in sides.items()
+        }
+        gains = {"gain": self.gain, "channel_gains": self.channel_gains, "mute": self.mute, "matrix": self.matrix}
+        return {"name": self.name, "type": self.type, **names, **gains}
 
 
 class ProfileRecord(NamedTuple):
@@ -203,6 +255,22 @@ def profiles(reply: object, active: object) -> list[ProfileRecord]:
     return [ProfileRecord(one["Name"], one.get("Description", ""), one["Name"] == active) for one in told]
 
 
+def snapshot(reply: object) -> SnapshotRecord:
+    """Give a snapshot for what GetSnapshot says."""
+    told = cast("Mapping[str, Any]", reply)
+    return SnapshotRecord(told["name"], told["created-usec"], told["connections"], told.get("description", ""), told["path"])
+
+
+def restored(reply: object) -> RestoredReport:
+    """Give the report of a restoration; what it does not speak of is empty."""
+    told = cast("Mapping[str, Any]", reply)
+    connected, disconnected, missing, failed = (
+        pairs(told.get(key, [])) for key in ("connected", "disconnected", "missing", "failed")
+    )
+    refused = [FailedRecord(*pair, reason) for pair, reason in zip(failed, told.get("reasons", []), strict=True)]
+    return RestoredReport(connected, disconnected, missing, refused)
+
+
 def bus(properties: Mapping[str, object]) -> BusRecord:
     """Give a bus for the properties of its object."""
     told = cast("Mapping[str, Any]", properties)
@@ -215,5 +283,7 @@ def bus(properties: Mapping[str, object]) -> BusRecord:
         channel_gains=list(told["ChannelGains"]),
         matrix=[list(row) for row in told["Matrix"]],
         mute=told["Mute"],
+        midi_channels=list(told["MidiChannels"]),
         active=told["Active"],
+        origin=told["Origin"],
     )

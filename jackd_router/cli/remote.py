@@ -12,7 +12,7 @@ from jackd_router.dbus_api import names
 from jackd_router.dbus_api.errors import NO_REPLY, UNKNOWN_INTERFACE, UNKNOWN_METHOD, BusLost, CallError
 from jackd_router.dbus_api.message_bus import Value, Variant, variant
 from jackd_router.dbus_api.messages import Signal, SignalMatch
-from jackd_router.dbus_api.session_bus import SessionBus, connect_session
+from jackd_router.dbus_api.session_bus import CALL_DEADLINE_S, SessionBus, connect_session
 
 Command = Callable[..., Awaitable[Exit]]
 
@@ -67,12 +67,31 @@ class Daemon:
     def __init__(self, bus: SessionBus) -> None:
         self._bus = bus
 
-    async def call(self, member: str, signature: str = "", *arguments: Value, path: str = names.ROOT_PATH) -> list[object]:
-        """Call a method and give what it answers, with the values of variants in their place."""
+    async def call(
+        self,
+        member: str,
+        signature: str = "",
+        *arguments: Value,
+        path: str = names.ROOT_PATH,
+        takes_s: float = 0.0,
+    ) -> list[object]:
+        """Call a method and give what it answers, with the values of variants in their place.
+
+        `takes_s`: how long it takes by itself.
+        """
         interface, _, method = _full(member).rpartition(".")
         try:
             # Looking must not change anything, so it must not start the daemon either.
-            body = await self._bus.call(names.BUS_NAME, path, interface, method, signature, arguments, autostart=False)
+            body = await self._bus.call(
+                names.BUS_NAME,
+                path,
+                interface,
+                method,
+                signature,
+                arguments,
+                autostart=False,
+                deadline_s=CALL_DEADLINE_S + takes_s,
+            )
         except CallError as error:
             raise _meaning(error) from error
         return [unwrapped(value) for value in body]

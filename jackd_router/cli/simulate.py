@@ -16,7 +16,7 @@ from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName
 from jackd_router.core.names import nearest, parse_shown, shown
 
 if TYPE_CHECKING:
-    from jackd_router.core.config import Config
+    from jackd_router.core.config import BusConfig, Config
     from jackd_router.runtime.state import PlanReport
 
 Value = TypeVar("Value", str, bool, list[object])
@@ -26,17 +26,22 @@ _IN_WORDS: dict[type, str] = {str: "a string", bool: "true or false", list: "an 
 
 
 class Saved(NamedTuple):
-    """What `graph --json` has written: the graph, whose its connections are, our name in it, the active profile ("" unknown)."""
+    """What `graph --json` has written: the graph, whose its connections are, our name in it, the active profile ("" unknown).
+
+    `made`: the buses that were made at run time.
+    """
 
     graph: Graph
     owned: dict[Connection, str]
     client_name: str
     profile: str
+    made: tuple[BusConfig, ...] = ()
 
 
 def plan(*, file: Path | None, graph: Path, profile: str | None, json: bool) -> Exit:
     """Show what would change if the file were in force on the graph that `jackd-router graph --json` has written."""
     # Imported here: of use to this command only.
+    from jackd_router.core.language.made_buses import with_made_buses
     from jackd_router.runtime.config_files import default_path, load_config
     from jackd_router.runtime.preview import simulate
 
@@ -45,7 +50,7 @@ def plan(*, file: Path | None, graph: Path, profile: str | None, json: bool) -> 
     if file:
         require(file)
     try:
-        config = load_config(path)
+        config = with_made_buses(load_config(path), saved.made)
     except ConfigInvalid as invalid:
         show_problems([ProblemRecord.of_problem(problem) for problem in invalid.problems])
         return Exit.REFUSED
@@ -102,7 +107,19 @@ def _saved(told: object) -> Saved:
         rule = _text(connection, "rule", where, "")
         if rule:
             owned[pair] = rule
-    return Saved(graph, owned, _name(told, "client_name", "graph", ""), _text(told, "profile", "graph", ""))
+    made = tuple(_made_bus(bus, number) for number, bus in enumerate(_field(told, "made_buses", list, "graph", []), 1))
+    return Saved(graph, owned, _name(told, "client_name", "graph", ""), _text(told, "profile", "graph", ""), made)
+
+
+def _made_bus(told: object, number: int) -> BusConfig:
+    from jackd_router.core.language.made_buses import read_made_bus
+
+    if not isinstance(told, dict):
+        raise UserError(f"made bus {number} is not an object")
+    try:
+        return read_made_bus(told)
+    except UserError as error:
+        raise UserError(f"made bus {number}: {error}") from error
 
 
 def _port(told: object, where: str, graph: Graph) -> Port:

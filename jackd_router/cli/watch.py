@@ -76,7 +76,8 @@ def lines_of(event: Event) -> Iterator[Line]:
         case OwnerChanged(present):
             yield Line("daemon", {"running": present}, "started" if present else "left")
         case Signal(path=path, member="PropertiesChanged", body=[str(interface), changed, *_]):
-            if name := _PROPERTIES_OF.get(interface.removeprefix(f"{BUS_NAME}.")):
+            name = _PROPERTIES_OF.get(interface.removeprefix(f"{BUS_NAME}."))
+            if name and changed:  # nothing, where only is told that there is something to read
                 yield _properties_line(name, path, unwrapped(changed))
         case Signal(member="GraphChanged", body=[_, _, added, removed, connected, disconnected, more]):
             yield from _graph_lines(added, removed, connected, disconnected, unwrapped(more))
@@ -86,6 +87,8 @@ def lines_of(event: Event) -> Iterator[Line]:
                 yield Line("applied", applied._asdict(), f"{applied.action}: {pair}  (rule '{applied.rule}')")
         case Signal(member="RulesChanged", body=[list(names)]):
             yield Line("rules", {"names": names}, f"changed: {', '.join(map(str, names)) or 'all'}")
+        case Signal(member="SnapshotsChanged"):
+            yield Line("snapshots", {}, "changed; see `jackd-router snapshot`")
         case _:
             return
 
