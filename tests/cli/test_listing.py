@@ -137,6 +137,8 @@ def a_bus(**changed: object) -> BusRecord:
         "Matrix": [[0.5, 0.5]],
         "Mute": False,
         "Active": True,
+        "MidiChannels": [],
+        "Origin": "router.toml:7",
     }
     return bus(properties | changed)
 
@@ -171,7 +173,7 @@ def test_status_says_what_is_wrong() -> None:
         "server-state": "connecting",
         "server-name": "default",
         "profile": "live",
-        "ports": 0,
+        "ports": 1,
         "connections": 0,
         "rules": 3,
         "buses": 1,
@@ -187,8 +189,54 @@ def test_status_says_what_is_wrong() -> None:
     assert fields["JACK"] == "connecting, server 'default'"
     assert fields["Profile"] == "live"
     assert fields["Rules"] == "3 rules; connections: 1 held, 0 contested, 2 refused"
+    assert fields["Graph"] == "1 port, 0 connections"
     assert fields["File"].startswith("/home/u/router.toml (INVALID")
     assert listing.with_underscores(status)["server_state"] == "connecting"
+
+
+SERVED: dict[str, object] = {
+    "server-state": "connected",
+    "server-name": "default",
+    "implementation": "jack2",
+    "client-name": "router",
+    "sample-rate": 48_000,
+    "buffer-size": 64,
+    "realtime": True,
+    "client-realtime": True,
+    "hints": [],
+    "xruns": 2,
+    "cycles": 1000,
+    "cycle-median-usec": 2.26,
+    "cycle-max-usec": 31.0,
+    "dsp-load": 4.04,
+}
+
+
+def test_status_says_what_sound_costs() -> None:
+    fields = listing.status_fields(SERVED)
+    assert fields["JACK"] == "connected, server 'default' (jack2), 48000 Hz, 64 frames, realtime, 2 xruns, we are 'router'"
+    assert fields["Load"] == "DSP 4.0 %; our part of a cycle: 2.3 us (median), 31.0 us (most) of 1333 us, 1000 cycles"
+    assert not [name for name in fields if name.startswith("Hint")]
+    for without in ({"cycles": 0}, {"sample-rate": 0}):
+        assert "Load" not in listing.status_fields(SERVED | without)
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "told"),
+    [(True, False, "realtime without us"), (False, False, "not realtime"), (False, True, "not realtime")],
+)
+def test_status_says_who_has_priority(server: bool, client: bool, told: str) -> None:
+    fields = listing.status_fields(SERVED | {"realtime": server, "client-realtime": client})
+    assert f", 64 frames, {told}, 2 xruns" in fields["JACK"]
+
+
+def test_status_shows_hints() -> None:
+    def shown(*hints: str) -> dict[str, str]:
+        fields = listing.status_fields(SERVED | {"hints": list(hints)})
+        return {name: text for name, text in fields.items() if name.startswith("Hint")}
+
+    assert shown("do this") == {"Hint": "do this"}
+    assert shown("do this", "and that") == {"Hint 1": "do this", "Hint 2": "and that"}
 
 
 def test_a_reply_of_another_shape_is_an_error_for_people() -> None:

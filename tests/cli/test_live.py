@@ -92,8 +92,10 @@ def test_watch_tells_what_happens(router: RouterProcess, start: Start, start_cli
     eventually(lambda: has(watch, event="applied", rule="to speakers", action="connect", **pair))
     router.cli("bus", "main", "--gain", "-3")
     eventually(lambda: has(watch, event="bus", bus="main", gain=-3.0))
+    assert router.cli("connect", "synth:out_1", "system:playback_2").returncode == 0  # UndoSteps changes, and is no line
     router.cli("rules", "disable", "to speakers")
     eventually(lambda: has(watch, event="disconnected", **pair))
+    assert all(len(event) > 2 for event in events(watch))
     assert all("time" in event for event in events(watch))
     before = watch.output()
     assert interrupt(watch) == 130

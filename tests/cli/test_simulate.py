@@ -168,6 +168,19 @@ def test_what_is_connected_to_a_bus_that_the_file_has_not_goes(run: Run, save: S
     assert planned(run, "--graph", save(there), file)["disconnect"] == connections(("synth:left", "router:old_in_1"))
 
 
+def test_buses_that_were_made_at_run_time_are_there(run: Run, save: Save, tmp_path: Path) -> None:
+    rule = tmp_path / "rule.toml"
+    rule.write_text('[[rule]]\nname = "r"\nfrom = "synth:*"\nto = { bus = "fx" }\n')
+    fx = [port(f"router:fx_in_{side}", "input") for side in "LR"]
+    ports, mono = [*STUDIO["ports"], *fx], {"name": "fx", "channels": ["L", "R"], "outputs": ["sum"], "matrix": [[0.5, 0.5]]}
+    there = save(graph(ports, ("synth:left", "router:fx_in_L"), client_name="router", made_buses=[mono]))
+    told = planned(run, "--graph", there, str(rule))
+    assert (told["connect"], told["disconnect"]) == (connections(("synth:right", "router:fx_in_R")), [])
+    rule.write_text(rule.read_text() + '[[bus]]\nname = "fx"\nchannels = ["L"]\n')
+    done = run("plan", "--graph", there, str(rule))
+    assert 'warning: this bus takes the place of the bus "fx" that was made at run time' in done.stderr
+
+
 def test_the_profile_is_the_one_that_was_active_or_is_named(run: Run, save: Save, file: str) -> None:
     on_stage = connections(("synth:left", "monitor:in"), ("synth:right", "monitor:in"))
     there = STUDIO | {"ports": [*STUDIO["ports"], port("monitor:in", "input")]}
@@ -254,6 +267,7 @@ def test_bytes_that_are_no_text(run: Run, file: str, tmp_path: Path) -> None:
     assert refused(run, "--graph", str(path), file).startswith(f"jackd-router: {path}: not JSON: ")
 
 
+NAME = "letters (A-Z, a-z), digits, '-' and '_'"
 WRONG: dict[str, tuple[object, str]] = {
     "null": (None, "graph is not an object"),
     "a number": (3, "graph is not an object"),
@@ -264,6 +278,9 @@ WRONG: dict[str, tuple[object, str]] = {
     "connections that are text": ({"ports": [], "connections": "a:b"}, "graph: connections is not an array"),
     "a client that is no name": (graph([], client_name=["router"]), "graph: client_name is not a string"),
     "a profile that is no name": (graph([], profile=1), "graph: profile is not a string"),
+    "made buses that are no array": (graph([], made_buses={}), "graph: made_buses is not an array"),
+    "a made bus that is a name": (graph([], made_buses=["fx"]), "made bus 1 is not an object"),
+    "a made bus that cannot be": (graph([], made_buses=[{"name": "a b"}]), f'made bus 1: name: found "a b"; allowed: {NAME}'),
     "a port that is a name": ({"ports": ["a:b"], "connections": []}, "port 1 is not an object"),
     "a port without a name": (graph([{"direction": "input"}]), "port 1: name is missing"),
     "a name that is null": (graph([port("a:b") | {"name": None}]), "port 1: name is missing"),

@@ -10,8 +10,22 @@ import pytest
 from jackd_router import __version__
 from tests.cli.conftest import Run
 
-READING = ["bus", "check", "connections", "explain", "graph", "plan", "ports", "profile", "rules", "status", "watch"]
-WRITING = ["connect", "disconnect", "reapply", "release", "reload", "run"]
+READING = [
+    "bus",
+    "check",
+    "connections",
+    "doctor",
+    "explain",
+    "graph",
+    "plan",
+    "ports",
+    "profile",
+    "rules",
+    "snapshot",
+    "status",
+    "watch",
+]
+WRITING = ["connect", "disconnect", "reapply", "release", "reload", "run", "undo"]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +47,22 @@ WRITING = ["connect", "disconnect", "reapply", "release", "reload", "run"]
         (["bus", "main", "--gain", "loud"], "'loud' is not a number of dB"),
         (["bus", "main", "--gain", "nan"], "'nan' is not a number of dB"),
         (["bus", "main", "--gain", "inf"], "'inf' is not a number of dB"),
+        (["bus", "--midi-channels", "1"], "which bus?"),
+        (["bus", "main", "--midi-channels", "1,x"], "'1,x' is no list of channels: 1 to 16"),
+        (["bus", "main", "--fade", "1"], "--fade needs --gain"),
+        (["bus", "main", "--gain", "0", "--fade", "-1"], "'-1' is no time for a fade: 0 to 3600 seconds"),
+        (["bus", "create"], "NAME"),
+        (["bus", "create", "fx", "--channels", "0"], "'0' is no number of channels: 1 to 64"),
+        (["bus", "create", "fx", "--outputs", "9" * 30], "is no number of channels: 1 to 64"),
+        (["bus", "create", "fx", "--channel-gains", "0,loud"], "'loud' is not a number of dB"),
+        (["bus", "create", "fx", "--matrix", "1,x"], "'x' is not a number"),
+        (["bus", "create", "fx", "--type", "video"], "invalid choice: 'video'"),
+        (["bus", "remove"], "NAME"),
+        (["bus", "remove", "fx", "more"], "unrecognized arguments: more"),
+        (["snapshot", "store"], "invalid choice: 'store'"),
+        (["snapshot", "save"], "NAME"),
+        (["snapshot", "restore", "a", "b"], "unrecognized arguments: b"),
+        (["snapshot", "restore", "a", "--exac"], "--exac"),
         (["run", "--log-level", "chatty"], "invalid choice: 'chatty'"),
     ],
 )
@@ -54,6 +84,14 @@ def test_each_command_has_help(run: Run, command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: jackd-router {command}")
+
+
+@pytest.mark.parametrize("word", ["create", "remove"])
+def test_a_command_of_two_words_has_help(run: Run, word: str) -> None:
+    done = run("bus", word, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: jackd-router bus {word} ")
+    assert f"\n    bus {word}" in run("--help").stdout
 
 
 def test_help_names_each_command(run: Run) -> None:

@@ -8,7 +8,19 @@ from jackd_router.cli.remote import OwnerChanged
 from jackd_router.cli.watch import lines_of
 from jackd_router.dbus_api.message_bus import variant
 from jackd_router.dbus_api.messages import Signal
-from jackd_router.dbus_api.names import BUS, BUS_NAME, CONFIG, GRAPH, PROFILES, PROPERTIES, ROOT_PATH, RULES, SERVER
+from jackd_router.dbus_api.names import (
+    BUS,
+    BUS_NAME,
+    CONFIG,
+    GRAPH,
+    MANAGER,
+    PROFILES,
+    PROPERTIES,
+    ROOT_PATH,
+    RULES,
+    SERVER,
+    SNAPSHOTS,
+)
 
 
 def lines(interface: str, member: str, *body: object, path: str = ROOT_PATH) -> list[tuple[str, dict[str, object], str]]:
@@ -63,6 +75,10 @@ def test_properties_have_the_keys_of_the_listings() -> None:
     assert fields == {"held": [{"source": "a:1", "destination": "b:1"}], "contested": []}
 
 
+def test_a_property_that_is_only_named_is_no_line() -> None:
+    assert properties(MANAGER) == []
+
+
 def test_a_bus_is_named_and_units_keep_their_names() -> None:
     ((event, fields, text),) = properties(BUS, f"{ROOT_PATH}/bus/FX_20return", Gain=variant("d", -6.0))
     assert (event, fields, text) == ("bus", {"bus": "FX return", "gain": -6.0}, "bus: FX return, gain: -6")
@@ -85,6 +101,11 @@ def test_the_version_of_the_graph_is_no_news() -> None:
 @pytest.mark.parametrize(("names", "text"), [(["a", "b"], "changed: a, b"), ([], "changed: all")])
 def test_rules_that_changed(names: list[str], text: str) -> None:
     assert lines(RULES, "RulesChanged", names) == [("rules", {"names": names}, text)]
+
+
+def test_snapshots_that_changed() -> None:
+    ((event, fields, _),) = lines(SNAPSHOTS, "SnapshotsChanged")
+    assert (event, fields) == ("snapshots", {})
 
 
 def test_signals_of_others_are_no_lines() -> None:

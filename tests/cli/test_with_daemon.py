@@ -95,10 +95,11 @@ def test_without_a_server(start_router: StartRouter) -> None:
     assert "no server" in asked(router, "bus")
 
 
-def test_status(router: RouterProcess) -> None:
+def test_status(router: RouterProcess, jack_server: JackServer) -> None:
     status = told(router, "status")
     assert status["server_state"] == "connected"
     assert (status["sample_rate"], status["buffer_size"]) == (48_000, 256)
+    assert status["realtime"] is jack_server.says_realtime
     assert (status["rules"], status["buses"], status["held"]) == (2, 1, 0)
     assert status["config_path"] == str(router.config_path)
     assert status["config_valid"] is True
@@ -192,6 +193,46 @@ def test_cut_by_hand_until_released(router: RouterProcess) -> None:
     assert asked(router, "release", *pair) == "not-held: synth:out_1 -> system:playback_1\n"
 
 
+def test_undo(router: RouterProcess) -> None:
+    assert asked(router, "undo", "--list").splitlines() == ["WHEN  CHANGE"]
+    assert asked(router, "undo", code=1).startswith("jackd-router: there is nothing to undo")
+    pair, crossed = ("synth:out_1", "system:playback_1"), ("synth:out_1", "system:playback_2")
+    asked(router, "disconnect", *pair)
+    asked(router, "connect", *crossed)
+    _, newest, oldest = asked(router, "undo", "--list").splitlines()
+    assert newest.endswith("  connected synth:out_1 -> system:playback_2")
+    assert oldest.endswith("  disconnected synth:out_1 -> system:playback_1")
+    steps = told(router, "undo", "--list")
+    assert [step["what"] for step in steps] == [line.partition("  ")[2] for line in (newest, oldest)]
+    assert steps[0]["usec"] > steps[1]["usec"] > 0
+    assert asked(router, "undo").splitlines() == [
+        "undone: connected synth:out_1 -> system:playback_2",
+        "- synth:out_1 -> system:playback_2",
+    ]
+    assert told(router, "undo") == {
+        "what": "disconnected synth:out_1 -> system:playback_1",
+        "connect": WANTED[:1],
+        "disconnect": [],
+        "failed": [],
+        "problems": [],
+    }
+    assert told(router, "connections", "synth:*") == WANTED
+
+
+def test_undo_says_what_it_could_not_do(router: RouterProcess, start_client: StartClient) -> None:
+    organ = start_client("organ", outputs=["out"])
+    pair = ("organ:out", "system:playback_1")
+    eventually(lambda: router.cli("connect", *pair).returncode == 0)
+    organ.close()
+    eventually(lambda: told(router, "ports", "organ") == [])
+    done = router.cli("undo")
+    assert (done.returncode, done.stdout) == (
+        1,
+        "undone: connected organ:out -> system:playback_1\n! organ:out -> system:playback_1 (failed)\n",
+    )
+    assert done.stderr.startswith("jackd-router: organ:out -> system:playback_1: there is no port organ:out")
+
+
 def test_reapply(router: RouterProcess) -> None:
     asked(router, "disconnect", "synth:out_2", "system:playback_2")
     assert told(router, "reapply", "--dry-run")["connect"] == WANTED[1:]
@@ -280,6 +321,78 @@ def test_buses(router: RouterProcess) -> None:
     assert "mian" in asked(router, "bus", "mian", code=1)
 
 
+def test_a_fade_is_waited_for(router: RouterProcess) -> None:
+    asked(router, "bus", "main", "--gain", "-40", "--fade", "0.3", "--unmute")
+    (bus,) = told(router, "bus", "main")
+    assert bus["gain"] == -40.0
+
+
+def test_a_bus_of_midi(router: RouterProcess) -> None:
+    asked(router, "bus", "create", "keys", "--type", "midi", "--channels", "1", "--midi-channels", "1,10")
+    assert "keys" in asked(router, "bus", "keys")
+    assert asked(router, "bus", "keys").splitlines()[1].split() == [
+        "keys",
+        "midi",
+        "1",
+        "in,",
+        "1",
+        "out",
+        "made,",
+        "channels",
+        "1",
+        "10",
+    ]
+    asked(router, "bus", "keys", "--midi-channels", "16", "--mute")
+    (bus,) = told(router, "bus", "keys")
+    assert (bus["midi_channels"], bus["mute"], bus["channel_gains"], bus["matrix"]) == ([16], True, [], [])
+    assert "carries MIDI: it has no gain" in asked(router, "bus", "keys", "--gain", "0", code=1)
+    assert "no MIDI channel 17" in asked(router, "bus", "keys", "--midi-channels", "17", code=1)
+    assert "it has no MIDI channels" in asked(router, "bus", "main", "--midi-channels", "1", code=1)
+
+
+def test_buses_that_are_made(router: RouterProcess) -> None:
+    assert asked(router, "bus", "create", "fx", "--channels", "L,R", "--gain", "-6").splitlines() == [
+        "made: fx",
+        *(f"  router:fx_{way}_{channel}" for way in ("in", "out") for channel in "LR"),
+    ]
+    (sub,) = told(
+        router,
+        *("bus", "create", "sub", "--channels=2", "--outputs=sum", "--channel-gains=-1,-2.5", "--mute"),
+        *("--matrix=0.5,-0.5", "--fade-ms=0"),
+    )
+    assert (sub["inputs"], sub["outputs"]) == (["router:sub_in_1", "router:sub_in_2"], ["router:sub_out_sum"])
+    assert (sub["channel_gains"], sub["mute"], sub["matrix"], sub["origin"]) == ([-1.0, -2.5], True, [[0.5, -0.5]], "")
+    assert told(router, "bus", "main")[0]["origin"] == f"{router.config_path}:15"
+    listed = [line.split() for line in asked(router, "bus").splitlines()]
+    assert [(row[0], row[-1]) for row in listed[1:]] == [("fx", "made"), ("main", "dB"), ("sub", "made")]
+    assert "channels: found 65 names" in asked(router, "bus", "create", "x", "--channels", "x," * 64 + "y", code=1)
+    assert "there is a bus 'fx' already" in asked(router, "bus", "create", "fx", code=1)
+    assert "take it out there" in asked(router, "bus", "remove", "main", code=1)
+    assert "did you mean 'sub'?" in asked(router, "bus", "remove", "sbu", code=1)
+    assert asked(router, "bus", "remove", "fx") == "removed: fx\n"
+    assert [bus["name"] for bus in told(router, "bus")] == ["main", "sub"]
+    (table,) = told(router, "graph")["made_buses"]
+    assert table == {
+        "name": "sub",
+        "type": "audio",
+        "channels": ["1", "2"],
+        "outputs": ["sum"],
+        "gain": 0.0,
+        "channel_gains": [-1.0, -2.5],
+        "mute": True,
+        "matrix": [[0.5, -0.5]],
+    }
+    saved, file = router.folder / "graph.json", router.folder / "other.toml"
+    saved.write_text(asked(router, "graph", "--json"))
+    file.write_text('[[rule]]\nname = "to sub"\nfrom = "synth:*"\nto = { bus = "sub" }\n')
+    plans = [json.loads(router.cli("plan", str(file), *more, "--json").stdout) for more in ([], ["--graph", str(saved)])]
+    assert plans[0] == plans[1]
+    assert {"source": "synth:out_1", "destination": "router:sub_in_1"} in plans[0]["connect"]
+    asked(router, "bus", "create", "create")
+    asked(router, "bus", "--gain", "-3", "--", "create")
+    assert told(router, "bus")[0]["gain"] == -3.0
+
+
 def test_profiles(router: RouterProcess) -> None:
     assert [line.split() for line in asked(router, "profile").splitlines()] == [
         ["PROFILE", "STATE", "DESCRIPTION"],
@@ -316,3 +429,66 @@ def test_a_server_that_dies(router: RouterProcess, jack_server: JackServer) -> N
     jack_server.start()
     eventually(lambda: is_connected(router))
     assert "connected" in asked(router, "status")
+
+
+def test_snapshots(router: RouterProcess) -> None:
+    assert asked(router, "snapshot") == ""
+    assert told(router, "snapshot", "list") == []
+    file = router.state_home / "jackd-router" / "snapshots" / "the evening.toml"
+    saved = asked(router, "snapshot", "save", "the evening", "--description", "on stage")
+    assert saved == "saved: the evening, 2 connections\n"
+    assert "overwrite" in asked(router, "snapshot", "save", "the evening", code=1)
+    record = told(router, "snapshot", "save", "the evening", "--overwrite")
+    assert record == {
+        "name": "the evening",
+        "created_usec": record["created_usec"],
+        "connections": 2,
+        "description": "on stage",
+        "path": str(file),
+    }
+    assert told(router, "snapshot") == told(router, "snapshot", "list") == [record]
+    assert json.loads(asked(router, "snapshot", "--json", "list")) == [record]
+    heading, row = asked(router, "snapshot").splitlines()
+    assert heading.split() == ["SNAPSHOT", "SAVED", "CONNECTIONS", "DESCRIPTION"]
+    assert row.startswith("the evening  20")
+    assert row.endswith("  2            on stage")
+    assert asked(router, "snapshot", "show", "the evening") == asked(router, "connections", "synth:*")
+    assert told(router, "snapshot", "show", "the evening") == record | {"connections": WANTED}
+
+    asked(router, "disconnect", *WANTED[0].values())
+    asked(router, "connect", "synth:out_1", "system:playback_2")
+    crossed = {"source": "synth:out_1", "destination": "system:playback_2"}
+    assert asked(router, "snapshot", "restore", "the evening", "--dry-run") == "+ synth:out_1 -> system:playback_1\n"
+    exact = told(router, "snapshot", "restore", "the evening", "--exact", "--dry-run")
+    assert exact == {"connected": WANTED[:1], "disconnected": [crossed], "missing": [], "failed": []}
+    assert told(router, "snapshot", "restore", "the evening", "--exact") == exact
+    assert told(router, "connections", "synth:*") == WANTED
+    assert asked(router, "snapshot", "restore", "the evening") == "no connection changed\n"
+
+    file.write_text(
+        file.read_text()
+        + '[[rule]]\nname = "mic"\nfrom = { exact = "mic:out" }\nto = { exact = "system:playback_1" }\n'
+        + '[[rule]]\nname = "x"\nfrom = { exact = "x:1" }\nto = { exact = "x:2" }\n'
+    )
+    done = router.cli("snapshot", "restore", "the evening")
+    assert (done.returncode, done.stderr) == (1, "")
+    missing, failed, end = done.stdout.splitlines()
+    assert (missing, end) == ("missing: x:1 -> x:2", "no connection changed")
+    assert failed.startswith("! mic:out -> system:playback_1 (failed: ")
+    assert '"no microphone"' in failed
+    (record,) = told(router, "snapshot", "restore", "the evening", code=1)["failed"]
+    assert (record["source"], "no microphone" in record["reason"]) == ("mic:out", True)
+
+    assert "did you mean 'the evening'?" in asked(router, "snapshot", "show", "evening", code=1)
+    assert "cannot be the name of a snapshot" in asked(router, "snapshot", "save", "a/b", code=1)
+    assert asked(router, "snapshot", "save", "--", "-x").startswith("saved: -x")
+    assert asked(router, "snapshot", "delete", "the evening") == "deleted: the evening\n"
+    assert json.loads(asked(router, "snapshot", "delete", "--json", "--", "-x")) == {"deleted": "-x"}
+    assert not list(file.parent.iterdir())
+
+
+def test_snapshots_without_a_server(start_router: StartRouter) -> None:
+    router = start_router(RULES)
+    assert told(router, "snapshot") == []
+    asked(router, "snapshot", "save", "x", code=4)
+    assert asked(router, "snapshot", "restore", "x", code=1).startswith("jackd-router: there is no snapshot 'x'")

@@ -31,6 +31,8 @@ REMOTE = [
     ["watch"],
     ["bus"],
     ["bus", "--meters"],
+    ["bus", "create", "fx", "--channels", "L,R"],
+    ["bus", "remove", "fx"],
     ["bus", "main", "--gain", "-6.5"],
     ["bus", "main", "--gain=-6.5", "--unmute"],
 ]

@@ -102,6 +102,17 @@ def test_a_main_file_that_leads_nowhere_is_named(main: Path) -> None:
     assert problems(main) == ["router.toml:0:0: cannot be read: No such file or directory"]
 
 
+def test_a_file_that_was_named_must_be_there() -> None:
+    with pytest.raises(ConfigInvalid, match=r"/nowhere/router\.toml:0:0: there is no such file"):
+        load_config(Path("/nowhere/router.toml"), must_exist=True)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3_000])
+def test_a_name_that_is_too_long_is_no_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigInvalid, match="cannot be read: File name too long"):
+        load_config(tmp_path / name, must_exist=True)
+
+
 def test_a_drop_in_that_leads_nowhere_is_named(main: Path) -> None:
     (main.parent / "router.toml.d" / "a.toml").symlink_to("nowhere")
     assert problems(main) == ["router.toml.d/a.toml:0:0: cannot be read: No such file or directory"]

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jackd_router.core.bus_values import BusValues, KeptValues
+from jackd_router.core.config import BusConfig
 from jackd_router.core.graph import Connection, PortName
-from jackd_router.core.kept import Contested, Kept, ServerRun, kept_as_json, parse_kept
+from jackd_router.core.kept import Contested, Kept, ServerRun, kept_as_json, newest, parse_kept
+from tests.core.random_configs import configs
 
 PAIR = ["synth:out", r"caf\xe9:in \\ 1"]
 VALUES = {"gain": -6.0, "mute": False, "channel_gains": [0, 0.5], "matrix": [[1.0, 0]]}
@@ -21,6 +23,7 @@ FILE: dict[str, Any] = {
     "profile": "live",
     "rules": {"to speakers": {"enabled": False, "configured": True}},
     "buses": {"main": {"set": VALUES | {"gain": -12.5}, "configured": VALUES}},
+    "made": [{"name": "fx", "channels": ["L", "R"], "gain": -6}],
     "server_run": "boot 7 1234 5 6",
     "owned": [[*PAIR, "to speakers"]],
     "held": [PAIR],
@@ -42,6 +45,7 @@ def test_everything() -> None:
         profile="live",
         rules={"to speakers": {"enabled": False, "configured": True}},
         buses={"main": KeptValues(BusValues(-12.5, False, (0.0, 0.5), ((1.0, 0.0),)), VALUE)},
+        made={"fx": BusConfig("fx", ("L", "R"), ("L", "R"), gain_db=-6.0, channel_gains_db=(0.0, 0.0))},
         run=ServerRun(
             "boot 7 1234 5 6",
             owned={CAFE: "to speakers"},
@@ -56,7 +60,7 @@ def test_a_file_of_the_first_layout_is_taken_over() -> None:
     file = {"layout": 1, "rules": FILE["rules"], "buses": FILE["buses"]}
     kept, remarks = parse_kept(json.dumps(file))
     assert (kept.rules, kept.buses, remarks) == (parsed().rules, parsed().buses, ())
-    assert (kept.profile, kept.run) == ("default", None)
+    assert (kept.profile, kept.made, kept.run) == ("default", {}, None)
 
 
 def test_keys_that_nobody_knows_are_left_out() -> None:
@@ -76,6 +80,7 @@ DAMAGES: dict[str, Any] = {
     "profile": [None, 7, "\ud800"],
     "rules": [[], {"r": 7}, {"r": {"enabled": True}}, {"r": {"enabled": 1, "configured": True}}, {"\udfff": {}}],
     "buses": [[], 7, None],
+    "made": [None, {}, [7], ["fx"]],
     "server_run": [7, None],
     "owned": [{}, [7], [PAIR], [[*PAIR, 7]], [["a", r"\x", "r"]], [["a", "\ud800", "r"]], [[*PAIR, "r", "r"]]],
     "held": [None, [[]], [["a"]], [["a", None]]],
@@ -119,6 +124,14 @@ def test_of_one_bus_that_is_of_no_use_the_rest_knows_nothing(values: Any) -> Non
     assert kept == parsed()
 
 
+@pytest.mark.parametrize("bus", [{}, {"name": 7}, {"name": "\ud800"}, {"name": "b", "gain": 1e999}, {"name": "b", "later": 1}])
+def test_of_one_made_bus_that_is_of_no_use_the_rest_knows_nothing(bus: Any) -> None:
+    kept, (remark,) = parse_kept(json.dumps(FILE | {"made": [bus, *FILE["made"]]}))
+    assert remark.startswith("a bus that was made at run time is of no use: ")
+    remark.encode()
+    assert kept == parsed()
+
+
 _names = st.text(st.characters(codec="utf-8"), max_size=8)
 _bytes = st.binary(max_size=8).map(lambda octets: PortName(octets.decode("utf-8", "surrogateescape")))
 _pairs = st.builds(Connection, _bytes, _bytes)
@@ -150,6 +163,7 @@ _runs = st.builds(
         _names,
         rules=st.dictionaries(_names, _switches, max_size=3),
         buses=st.dictionaries(_names, _kept_values(), max_size=3),
+        made=configs().map(lambda config: {bus.name: bus for bus in config.buses}),
         run=st.none() | _runs,
     )
 )
@@ -190,3 +204,19 @@ def test_a_copy_stays_when_what_it_was_made_of_changes() -> None:
     held.clear()
     kept.rules["r"]["enabled"] = False
     assert copy == Kept(rules={"r": {"enabled": True, "configured": True}}, run=ServerRun("run", {CAFE: "r"}, (CAFE,)))
+
+
+OTHER = Connection(PortName("a:b"), PortName("c:d"))
+THIRD = Connection(PortName("e:f"), PortName("g:h"))
+PAIRS = st.dictionaries(st.sampled_from([CAFE, OTHER, THIRD]), st.sampled_from(["r", "s"]))
+RUNS = st.none() | st.builds(ServerRun, st.sampled_from(["one", "two"]), owned=PAIRS)
+
+
+@given(st.lists(RUNS, min_size=1, max_size=2), RUNS.filter(bool))
+def test_what_came_since_makes_any_earlier_one_whole(earlier: list[ServerRun | None], now: ServerRun) -> None:
+    told = now.since(earlier)
+    (through_json, _) = parse_kept("".join(kept_as_json(Kept(run=told, serial=2))))
+    for run in earlier:
+        whole = newest(Kept(run=run, serial=1), through_json).run
+        assert whole is not None
+        assert (whole.server_run, dict(whole.owned), whole.disowned) == (now.server_run, dict(now.owned), ())

@@ -26,6 +26,7 @@ WANTED: dict[State, dict[Happening, tuple[State, Deed]]] = {
         _H.HOST_SILENT: (_S.PAUSED, _D.KILL_AND_PAUSE),
         _H.ANSWER_OVERDUE: (_S.OPENING_LATE, _D.NOTHING),
         _H.SERVER_GONE: (_S.WAITING, _D.CLOSE_DEAD),
+        _H.SERVER_REPLACED: (_S.WAITING, _D.CLOSE_LIVE),
         _H.STOP_ASKED: (_S.STOPPED, _D.CLOSE_LIVE),
     },
     _S.OPENING_LATE: {
@@ -36,6 +37,7 @@ WANTED: dict[State, dict[Happening, tuple[State, Deed]]] = {
         _H.HOST_SILENT: (_S.PAUSED, _D.KILL_AND_PAUSE),
         _H.PATIENCE_ENDED: (_S.PAUSED, _D.KILL_AND_PAUSE),
         _H.SERVER_GONE: (_S.WAITING, _D.CLOSE_DEAD),
+        _H.SERVER_REPLACED: (_S.WAITING, _D.CLOSE_LIVE),
         _H.STOP_ASKED: (_S.STOPPED, _D.CLOSE_LIVE),
     },
     _S.CONNECTED: {
@@ -44,6 +46,7 @@ WANTED: dict[State, dict[Happening, tuple[State, Deed]]] = {
         _H.HOST_SILENT: (_S.PAUSED, _D.KILL_AND_PAUSE),
         _H.ANSWER_OVERDUE: (_S.UNRESPONSIVE, _D.NOTHING),
         _H.SERVER_GONE: (_S.WAITING, _D.CLOSE_DEAD),
+        _H.SERVER_REPLACED: (_S.WAITING, _D.CLOSE_LIVE),
         _H.STOP_ASKED: (_S.STOPPED, _D.CLOSE_LIVE),
     },
     _S.UNRESPONSIVE: {
@@ -53,11 +56,13 @@ WANTED: dict[State, dict[Happening, tuple[State, Deed]]] = {
         _H.HOST_SILENT: (_S.PAUSED, _D.KILL_AND_PAUSE),
         _H.PATIENCE_ENDED: (_S.PAUSED, _D.KILL_AND_PAUSE),
         _H.SERVER_GONE: (_S.WAITING, _D.CLOSE_DEAD),
+        _H.SERVER_REPLACED: (_S.WAITING, _D.CLOSE_LIVE),
         _H.STOP_ASKED: (_S.STOPPED, _D.CLOSE_LIVE),
     },
     _S.PAUSED: {
         _H.RETRY_DUE: (_S.OPENING, _D.OPEN),
         _H.SERVER_GONE: (_S.WAITING, _D.NOTHING),
+        _H.SERVER_REPLACED: (_S.WAITING, _D.NOTHING),
         _H.STOP_ASKED: (_S.STOPPED, _D.NOTHING),
     },
     _S.STOPPED: {},

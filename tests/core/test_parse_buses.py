@@ -8,6 +8,8 @@ from jackd_router.core.language.vocabulary import KNOWN
 from tests.core.building import config
 from tests.core.parsing import BUS, problems
 
+MIDI = BUS + "type = 'midi'\n"
+
 
 def test_a_bus_is_stereo_and_at_unity_by_default() -> None:
     (bus,) = config(BUS).buses
@@ -53,16 +55,42 @@ def test_gain_below_silence_is_silence() -> None:
         (BUS + "gain = 20.0000001", "3:8: gain: found 20.0000001; allowed: a number up to 20 dB"),
         (BUS + "matrix = [[1, 0], [0, 11]]", "3:23: matrix: found 11; allowed: a number from -10 to 10"),
         (BUS + "fade_ms = -1", "3:11: fade_ms: found -1; allowed: a number from 0 to 10000 ms"),
-        (BUS + "type = 'mid'", '3:8: type: found "mid"; allowed: "audio"'),
+        (BUS + "type = 'mid'", '3:8: type: found "mid"; allowed: "audio", "midi" (did you mean "midi"?)'),
         (BUS + "nute = true", f"3:1: unknown key \"nute\"; did you mean 'mute'? known here: {', '.join(KNOWN['bus'])}"),
-        (BUS + "midi_channels = [1]", "3:1: 'midi_channels' is not supported by this version yet"),
-        (BUS + "type = 'midi'", '3:8: type = "midi" is not supported by this version yet'),
+        (
+            BUS + "midi_channels = [1]",
+            '3:1: midi_channels: a bus of the type "audio" has none; only one of the type "midi" has',
+        ),
+        (MIDI + "gain = 0", '4:1: gain: a bus of the type "midi" has none; only one of the type "audio" has'),
+        (MIDI + "midi_channels = 0", "4:17: midi_channels: found 0; allowed: a number from 1 to 16, or a list of some"),
+        (
+            MIDI + "midi_channels = [1, true]",
+            "4:21: midi_channels: found true; allowed: a number from 1 to 16, or a list of some",
+        ),
+        (
+            MIDI + "midi_channels = []",
+            "4:17: midi_channels: found an empty list; allowed: a number from 1 to 16, or a list of some",
+        ),
+        (
+            MIDI + "[[profile]]\nname = 'p'\nbus.main.gain = 1",
+            '6:10: gain: "main" is a bus of MIDI, which has none',
+        ),
         (BUS + "mute = 0", "3:8: mute: found 0; allowed: true, false"),
         ("[[bus]]\nchannels = 1", "1:1: a bus must have a name"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(text: str, expected: str) -> None:
     assert problems(text) == [f"1.toml:{expected}"]
+
+
+def test_midi_channels_are_read_in_order() -> None:
+    def channels(text: str) -> tuple[int, ...]:
+        (bus,) = config(MIDI + text).buses
+        return bus.midi_channels
+
+    assert channels("") == tuple(range(1, 17))
+    assert channels("midi_channels = 10") == (10,)
+    assert channels("midi_channels = [16, 2, 2]") == (2, 16)
 
 
 def test_buses_are_limited_together() -> None:

@@ -90,7 +90,6 @@ def test_every_form_is_read(text: str, expected: PortSelector | BusSelector) -> 
         ("{ physical = 1 }", "4:19: physical: found 1; allowed: true, false"),
         ("{ exact = 'a' }", '4:16: exact: found "a"; allowed: a full name, "client:port"'),
         ("{ client = 5 }", "4:17: client: found 5; allowed: a string, not empty, without control characters"),
-        ("{ bus = 'mian' }", '4:14: bus: found "mian"; allowed: "main" (did you mean "main"?)'),
         ("{ bus = 'main', channel = 'L' }", '4:32: channel: found "L"; allowed: "1", "2"'),
         ("{ bus = 'main', port = 'L' }", "4:22: 'port' cannot stand beside 'bus'; allowed: bus, channel"),
         ("{ channel = 'L' }", "4:8: 'channel' needs a 'bus'"),
@@ -98,6 +97,17 @@ def test_every_form_is_read(text: str, expected: PortSelector | BusSelector) -> 
 )
 def test_a_mistake_in_a_selector_is_named_with_its_place(selector: str, expected: str) -> None:
     assert problems(f"[[rule]]\nname = 'r'\nfrom = 'a'\nto = {selector}\n" + BUS) == [f"1.toml:{expected}"]
+
+
+@pytest.mark.parametrize(("bus", "meant"), [("fx", ""), ("mian", ' (did you mean "main"?)')])
+def test_a_bus_that_no_file_defines_may_come_at_run_time(bus: str, meant: str) -> None:
+    read = config(f'[[rule]]\nname = "r"\nfrom = "a"\nto = {{ bus = "{bus}", channel = "L" }}\n' + BUS)
+    assert [str(warning) for warning in read.warnings] == [
+        f'test.toml:4:14: no [[bus]] is called "{bus}"{meant}: it means nothing until one is made at run time'
+    ]
+    (selector,) = read.rules[0].destinations
+    assert isinstance(selector, BusSelector)
+    assert (selector.bus, selector.names) == (bus, frozenset())
 
 
 def test_all_mistakes_in_one_selector_are_told() -> None:

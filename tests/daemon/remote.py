@@ -32,11 +32,13 @@ class Remote:
         self._bus = self._run(SessionBus.open([address]))
         self._run(self._bus.subscribe(SignalMatch(sender=names.BUS_NAME), self._signals.append))
 
-    def call(self, member: str, signature: str = "", *body: Value, path: str = names.ROOT_PATH) -> Any:
+    def call(
+        self, member: str, signature: str = "", *body: Value, path: str = names.ROOT_PATH, destination: str = names.BUS_NAME
+    ) -> Any:
         """Call a method and give what it answers: one value, or a list where there are several. Raises CallError."""
         name = member if member.startswith("org.") else f"{names.BUS_NAME}.{member}"
         interface, _, method = name.rpartition(".")
-        answer = unwrapped(self._run(self._bus.call(names.BUS_NAME, path, interface, method, signature, body)))
+        answer = unwrapped(self._run(self._bus.call(destination, path, interface, method, signature, body)))
         return answer[0] if len(answer) == 1 else answer
 
     def read(self, name: str, *, path: str = names.ROOT_PATH) -> Any:
@@ -61,6 +63,10 @@ class Remote:
     def signals(self, member: str) -> list[Signal]:
         """Give every signal of this name that came so far."""
         return [signal for signal in tuple(self._signals) if signal.member == member]
+
+    def owned(self) -> bool:
+        """Whether a daemon has its name on the bus."""
+        return bool(self._run(self._bus.call(names.DBUS, names.DBUS_PATH, names.DBUS, "NameHasOwner", "s", [names.BUS_NAME]))[0])
 
     def connected(self) -> bool:
         """Whether the daemon is a client of a JACK server."""

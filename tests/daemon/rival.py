@@ -31,10 +31,10 @@ class Rival:
 
     def _insist(self) -> None:
         while not self._end.is_set():
-            if (self._pair in self._client.connections()) is self._wants_it:
-                continue
-            # The other side may be faster: then there is nothing to do any more.
+            # The other side may be faster: then there is nothing to do any more, or libjack sees only a part of what it does.
             with suppress(JackClientError):
+                if (self._pair in self._client.connections()) is self._wants_it:
+                    continue
                 change = self._client.connect if self._wants_it else self._client.disconnect
                 change(*self._pair)
                 self.times += 1

@@ -84,6 +84,7 @@ class Studio:
         client.disconnect(*self._chance.choice(sorted(client.connections())))
 
 
+@pytest.mark.jack2("PipeWire 0.3.65 stands still for 20 s and more, now and then, where clients come and go so fast")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", range(4))
 def test_the_graph_comes_to_rest_where_the_rules_want_it(

@@ -8,6 +8,7 @@ import pytest
 
 from jackd_router.dbus_api.message_bus import variant
 from jackd_router.dbus_api.names import ERROR_PREFIX
+from jackd_router.jack_host.library import Implementation
 from tests.conftest import StartClient, StartRouter
 from tests.daemon.conftest import OpenRemote
 from tests.daemon.remote import NO_OPTIONS, Remote
@@ -137,7 +138,8 @@ def test_what_no_rule_speaks_of_stays(desk: JackClient, start_router: StartRoute
     desk.connect(*CROSSED)
     eventually(lambda: CROSSED in remote.connections())
     remote.call("Rules.Reapply", "a{sv}", NO_OPTIONS)
-    assert desk.connections() == {LEFT, RIGHT, CROSSED}
+    # Not at once: on a busy machine libjack was seen to give no port at all, once, while the graph changed.
+    eventually(lambda: desk.connections() == {LEFT, RIGHT, CROSSED})
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,8 @@ def test_a_rival_is_not_fought_in_a_busy_loop(
         # Three times, then a truce of two seconds; once more, then one of four.
         state = router.state_home / "jackd-router" / "state.json"
         eventually(lambda: '"contested": [["synth:left", "desk:left", 2, ' in state.read_text(), timeout=20)
-        assert rival.times <= 5
+        # On PipeWire it may act on what has been undone already.
+        assert rival.times <= (5 if running_server.implementation is Implementation.JACK2 else 10)
         assert router.output().count("it has its way for") == 1  # said once
         assert "another program keeps undoing what rules do to a connection" in remote.read("Manager.StatusText")
         assert remote.call("Rules.Explain", "ss", *LEFT)[0] == "contested"

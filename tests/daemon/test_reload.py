@@ -159,6 +159,17 @@ def test_a_linked_file_is_watched_where_it_is(running_server: JackServer, start_
     eventually(lambda: [rule[0] for rule in remote.call("Rules.ListRules")] == ["second"])
 
 
+def test_rules_follow_a_bus_whose_channels_have_other_names(desk: JackClient, start_router: StartRouter, remote: Remote) -> None:
+    rule = '[[rule]]\nname = "to the bus"\nfrom = "synth:*"\nto = { bus = "main" }\n'
+    bus = '[[bus]]\nname = "main"\n'
+    router = start_router(UNWATCHED + rule + bus)
+    eventually(lambda: ("synth:right", "router:main_in_2") in desk.connections())
+    router.write_config(UNWATCHED + rule + bus + 'channels = ["L", "R"]\n')
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+    wanted = {("synth:left", "router:main_in_L"), ("synth:right", "router:main_in_R")}
+    eventually(lambda: desk.connections() == wanted)
+
+
 def test_what_was_set_by_hand_survives_an_edit_elsewhere(
     running_server: JackServer, start_router: StartRouter, remote: Remote
 ) -> None:

@@ -45,9 +45,9 @@ def test_a_refused_reload_is_complete_too(start_router: StartRouter) -> None:
 
 def test_it_is_ready_before_there_is_a_server(jack_server: JackServer, start_router: StartRouter) -> None:
     router = start_router("")
-    assert router.notify.last("STATUS") == f"waiting for JACK server '{jack_server.name}'"
+    assert router.notify.last("STATUS") == f"waiting for {jack_server.awaited}"
     jack_server.start()
-    connected = f"connected to JACK server '{jack_server.name}' as 'router': 48000 Hz, 256 frames"
+    connected = f"connected to {jack_server.title} as 'router': 48000 Hz, 256 frames"
     eventually(lambda: router.notify.last("STATUS") == connected)
     jack_server.kill()
     eventually(lambda: str(router.notify.last("STATUS")).startswith("waiting for JACK server"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 
+from jackd_router.dbus_api.names import bus_path
 from tests.conftest import StartClient, StartRouter
 from tests.daemon.remote import Remote
 from tests.support.eventually import eventually
@@ -58,11 +61,11 @@ def test_that_there_is_no_message_bus_is_said_once(tmp_path: Path, jack_server: 
 def test_without_a_server_it_waits_for_one(jack_server: JackServer, start_router: StartRouter, remote: Remote) -> None:
     start_router(RULE)
     assert (remote.read("Server.State"), remote.read("Manager.Status")) == ("connecting", "ok")
-    assert remote.read("Manager.StatusText") == f"waiting for JACK server '{jack_server.name}'"
+    assert remote.read("Manager.StatusText") == f"waiting for {jack_server.awaited}"
     assert [rule[0] for rule in remote.call("Rules.ListRules")] == ["synth to speakers"]
     jack_server.start()
     eventually(remote.connected)
-    assert remote.read("Server.Implementation") == "jack2"
+    assert remote.read("Server.Implementation") == jack_server.implementation
 
 
 def test_a_second_daemon_is_refused_and_disturbs_nothing(
@@ -158,3 +161,61 @@ def test_a_daemon_that_was_killed_starts_again(
     eventually(remote.connected)
     eventually(lambda: len([port for port in synth.ports() if port.startswith("router")]) == 0)
     assert synth.connections() >= WANTED
+
+
+def test_one_that_comes_while_the_other_ends_takes_over_everything(
+    tmp_path: Path, session_bus: SessionBus, running_server: JackServer, remote: Remote
+) -> None:
+    config = RULE + '[[bus]]\nname = "main"\n'
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    one, other = (RouterProcess(at, config, bus_address=session_bus.address, server_name=running_server.name) for at in folders)
+    other.extra_env = {"XDG_STATE_HOME": str(one.state_home)}
+    one.start()
+    taken_over = 0
+    for attempt in range(20):
+        gain_db = -1.0 - attempt
+        loads = other.output().count("Configuration loaded") if attempt else 0
+        other.start(wait_until_ready=False)
+        eventually(partial(has_loaded, other, loads + 1))
+        os.kill(other.pid, signal.SIGSTOP)  # it knows what was kept by now, and has not asked for the name, or is refused
+        remote.write("Bus.Gain", "d", gain_db, path=bus_path("main"))
+        one.stop()
+        os.kill(other.pid, signal.SIGCONT)
+        eventually(partial(is_refused_or_ours, other, remote))
+        taken_over += other.status is None
+        if other.status is not None:
+            other.start()
+        eventually(partial(has_gain, remote, gain_db))
+        eventually(remote.connected)
+        assert remote.read("Server.ClientName") == "router"
+        one, other = other, one
+        if taken_over == 2:
+            break
+    for router in (one, other):
+        router.close(check=True)
+    assert taken_over == 2
+
+
+def has_gain(remote: Remote, gain_db: float) -> bool:
+    return bool(remote.read("Bus.Gain", path=bus_path("main")) == gain_db)
+
+
+def is_refused_or_ours(router: RouterProcess, remote: Remote) -> bool:
+    return router.status == 1 or remote.owned()
+
+
+def has_loaded(router: RouterProcess, times: int) -> bool:
+    return router.output().count("Configuration loaded") >= times
+
+
+def test_one_that_hangs_keeps_its_name(running_server: JackServer, start_router: StartRouter, remote: Remote) -> None:
+    first = start_router(RULE)
+    eventually(remote.connected)
+    os.kill(first.pid, signal.SIGSTOP)
+    second = start_router("", wait_until_ready=False)
+    eventually(lambda: second.status == 1)
+    assert "another jackd-router runs" in second.output()
+    os.kill(first.pid, signal.SIGCONT)
+    assert [rule[0] for rule in remote.call("Rules.ListRules")] == ["synth to speakers"]

@@ -166,11 +166,20 @@ class Served:
         return await self.client.call(self.bus.unique_name, path, interface or NAME, name, signature, arguments)  # type: ignore[arg-type]
 
 
+class KeepsNothing:
+    """What is kept where nothing is."""
+
+    kept_serial = 0
+
+    async def secure_kept(self) -> None:
+        """Wait for nothing."""
+
+
 @asynccontextmanager
 async def served(address: str) -> AsyncIterator[Served]:
     """Export a probe on the bus at this address."""
     async with asyncio.TaskGroup() as tasks, await SessionBus.open([address]) as bus, await SessionBus.open([address]) as client:
-        objects = Objects(ROOT, tasks)
+        objects = Objects(ROOT, tasks, KeepsNothing())
         probe = Probe()
         objects.add(ROOT, {INTERFACE: probe})
         objects.attach(bus)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import jackd_router
-from jackd_router.core.errors import ConfigInvalid, NoSuchPort, Problem, RouterError
+from jackd_router.core.errors import ConfigInvalid, NoSuchPort, Problem, RouterError, Severity
 from jackd_router.dbus_api.errors import ERROR_NAMES, CallError, as_call_error, contained
 from jackd_router.dbus_api.names import ERROR_PREFIX
 
@@ -47,6 +47,8 @@ def test_the_first_problem_of_a_configuration_is_told() -> None:
     assert (
         as_call_error(ConfigInvalid((first, second))).text == "a.toml:3:1: unknown key 'form' (and 1 more, see Config.Problems)"
     )
+    warning = Problem("a.toml", 1, 1, "no such bus yet", Severity.WARNING)
+    assert as_call_error(ConfigInvalid((warning, second))).text == "a.toml:9:1: no name (and 1 more, see Config.Problems)"
 
 
 def test_what_ends_the_program_is_not_contained() -> None:

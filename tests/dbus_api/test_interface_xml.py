@@ -23,8 +23,8 @@ def file(request: pytest.FixtureRequest) -> Path:
     return path
 
 
-def test_there_are_nine() -> None:
-    assert len(FILES) == 9
+def test_there_are_ten() -> None:
+    assert len(FILES) == 10
 
 
 def test_a_file_is_called_like_its_interface(file: Path) -> None:

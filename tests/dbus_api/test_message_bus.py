@@ -9,19 +9,23 @@ import inspect
 import logging
 import os
 import signal
+import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import dbus_next
 import pytest
-from dbus_next import Message, MessageFlag
+from dbus_next import Message
+from dbus_next.signature import SignatureTree
 
-from jackd_router.dbus_api.errors import NO_REPLY, UNKNOWN_OBJECT, BusLost, CallError
-from jackd_router.dbus_api.message_bus import Connection, LibraryBus
+from jackd_router.dbus_api import inbox, message_bus
+from jackd_router.dbus_api.errors import LIMITS_EXCEEDED, NO_REPLY, UNKNOWN_OBJECT, BusLost, CallError
+from jackd_router.dbus_api.message_bus import MOST_CALL_BYTES, Connection, LibraryBus, variant
 from jackd_router.dbus_api.messages import Call, Reply, Signal, SignalMatch
 from jackd_router.dbus_api.names import DBUS, DBUS_PATH
 from jackd_router.dbus_api.session_bus import SessionBus, connect_session
+from tests.dbus_api.flood import Flood, with_header_field
 from tests.dbus_api.message_broker import MessageBroker
 from tests.dbus_api.probe import INTERFACE, NAME, ROOT, served
 from tests.dbus_api.scripted_bus import accept_handshake, scripted_bus
@@ -57,6 +61,7 @@ async def test_library_has_the_private_names_that_are_relied_upon(session_bus: B
             == inspect.signature(getattr(LibraryBus, overridden)).parameters.keys()
         )
     assert inspect.iscoroutinefunction(LibraryBus._auth_readline)
+    assert SignatureTree._get("a{sas}") is SignatureTree._cache["a{sas}"]
     bus = LibraryBus(bus_address=session_bus.address)
     try:
         assert bus._writer.__class__.__name__ == "_MessageWriter"
@@ -131,7 +136,7 @@ async def test_the_loop_turns_during_a_flood_of_calls(session_bus: BusDaemon) ->
         loop = asyncio.get_running_loop()
         flood = await Flood.open(session_bus.address)
         for number in range(4_000):
-            flood.send(on.bus.unique_name, number)
+            flood.send(on.bus.unique_name, ROOT, NAME, "Flood", "u", [number])
         await flood.sent()
         loop.call_soon(turn)
         await until(lambda: len(taken) == 4_000)
@@ -140,41 +145,88 @@ async def test_the_loop_turns_during_a_flood_of_calls(session_bus: BusDaemon) ->
         flood.close()
 
 
-class Flood:
-    """A connection that sends calls which want no reply."""
-
-    def __init__(self, address: str) -> None:
-        self.connection = Connection(address, lambda message: None, lambda: None)
-
-    @classmethod
-    async def open(cls, address: str) -> Flood:
-        """Connect."""
-        flood = cls(address)
-        await flood.connection.open()
-        return flood
-
-    def send(self, destination: str, number: int) -> None:
-        """Queue one call."""
-        message = Message(
-            destination, ROOT, NAME, "Flood", flags=MessageFlag.NO_REPLY_EXPECTED, signature="u", body=[number], serial=number + 2
-        )
-        self.connection.outbox.put(message._marshall())
-
-    async def sent(self) -> None:
-        """Wait until the bus has them."""
-        await self.connection.outbox.emptied()
-
-    def close(self) -> None:
-        """Leave."""
-        self.connection.close()
+async def test_who_floods_keeps_nobody_waiting(address: str) -> None:
+    async with served(address) as on, await Flood.open(address) as flood:
+        echo = flood.call(on.bus.unique_name, ROOT, NAME, "WhoAmI")
+        flood.send_bytes(echo * 5_000)
+        await flood.sent()
+        flood.send(on.bus.unique_name, ROOT, NAME, "Wait")
+        assert await on.call("Echo", "s", "in between") == ["in between"]
+        assert not on.probe.waiting.is_set(), "the flood was done before"
+        await on.probe.waiting.wait()
 
 
-def with_header_field(message: bytes, code: int) -> bytes:
-    """Give the message with a string field of this code put after its other fields."""
-    (length,) = struct.unpack_from("<I", message, 12)
-    fields, body = message[16 : 16 + length], message[16 + (length + 7) // 8 * 8 :]
-    fields += bytes(-len(fields) % 8) + bytes([code]) + b"\x01s\x00" + struct.pack("<I", 4) + b"what\x00"
-    return message[:12] + struct.pack("<I", len(fields)) + fields + bytes(-len(fields) % 8) + body
+async def test_who_floods_waits_for_rests_and_nobody_else_does(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message_bus, "_REST_S", 3600.0)  # for ever
+    async with served(address) as on, await Flood.open(address) as flood:
+        flood.send_bytes(flood.call(on.bus.unique_name, ROOT, NAME, "WhoAmI") * 3_000)
+        flood.send(on.bus.unique_name, ROOT, NAME, "Wait")
+        await flood.sent()
+        await until(lambda: on.bus._connection._rests)
+        for number in range(3):
+            assert await on.call("Echo", "s", f"{number} in between") == [f"{number} in between"]
+        assert not on.probe.waiting.is_set(), "the flood was done all the same"
+        monkeypatch.setattr(message_bus, "_REST_S", 0.0)
+        assert await on.call("Echo", "s", "and now") == ["and now"]
+        await on.probe.waiting.wait()
+
+
+async def test_too_much_of_one_sender_is_refused(session_bus: BusDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "MOST_WAITING_BYTES", 100_000)
+    async with served(session_bus.address) as on:
+        text = "x" * 1_000
+        outcomes = await asyncio.gather(*(_error_of(on.call("Echo", "s", text)) for _ in range(2_000)))
+        refused = [error.name for error in outcomes if isinstance(error, CallError)]
+        assert 0 < len(refused) < 2_000
+        assert set(refused) == {LIMITS_EXCEEDED}
+        assert await on.call("Echo", "s", "later") == ["later"]
+
+
+async def test_a_call_that_is_too_large_is_refused(session_bus: BusDaemon) -> None:
+    async with served(session_bus.address) as on:
+        error = await _error_of(on.call("Echo", "s", "x" * MOST_CALL_BYTES))
+        assert isinstance(error, CallError)
+        assert error.name == LIMITS_EXCEEDED
+        assert str(MOST_CALL_BYTES) in error.text
+        assert await on.call("Echo", "s", "x" * (MOST_CALL_BYTES - 1_000))
+
+
+async def test_signatures_that_somebody_thinks_up_are_not_kept(session_bus: BusDaemon) -> None:
+    async with served(session_bus.address) as on:
+        for number in range(3_000):
+            signature = "".join("su"[int(digit)] for digit in f"{number:012b}")
+            call = on.call("Echo", "v", variant(f"({signature})", [_VALUES[one] for one in signature]))
+            assert isinstance(await _error_of(call), CallError)
+        assert 0 < len(SignatureTree._cache) <= 1_100
+
+
+_VALUES: dict[str, str | int] = {"s": "x", "u": 1}
+
+
+async def test_descriptors_are_not_taken(session_bus: BusDaemon) -> None:
+    async with served(session_bus.address) as on:
+        before = count_descriptors()
+        await asyncio.to_thread(pass_descriptors, session_bus.address, on.bus.unique_name)
+        assert await on.call("Echo", "s", "still here") == ["still here"]
+        assert count_descriptors() == before
+
+
+def pass_descriptors(address: str, destination: str) -> None:
+    """Send 200 calls with a descriptor, each of which the message bus refuses: the receiver wants none."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(address.removeprefix("unix:path="))
+        client.sendall(b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n")
+        client.sendall(bytes(Message(DBUS, DBUS_PATH, DBUS, "Hello", serial=1)._marshall()))
+        received = b""
+        while b"NameAcquired" not in received:
+            received += client.recv(65_536)
+        for number in range(200):
+            call = Message(destination, ROOT, NAME, "Echo", signature="h", body=[0], unix_fds=[1], serial=number + 2)
+            socket.send_fds(client, [bytes(call._marshall(negotiate_unix_fd=True))], [1])
+            received = b""
+            while b"DBus.Error.NotSupported" not in received:
+                received += client.recv(65_536)
 
 
 async def test_a_message_that_cannot_be_read_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -182,8 +234,7 @@ async def test_a_message_that_cannot_be_read_is_dropped(tmp_path: Path, caplog: 
         async with served(broker.address) as on:
             hostile = await Flood.open(broker.address)
             for code in (10, 37, 255):
-                call = Message(on.bus.unique_name, ROOT, NAME, "Echo", signature="s", body=["hello"], serial=code + 2)
-                hostile.connection.outbox.put(with_header_field(bytes(call._marshall()), code))
+                hostile.send_bytes(with_header_field(hostile.call(on.bus.unique_name, ROOT, NAME, "Echo", "s", ["hello"]), code))
             await until(lambda: caplog.text.count("could not be read") == 3)
             assert await on.call("Echo", "s", "still here") == ["still here"]
             assert on.bus.connected

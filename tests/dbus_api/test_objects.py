@@ -17,9 +17,9 @@ from jackd_router.dbus_api.interface_xml import OBJECT_MANAGER, PEER, PROPERTIES
 from jackd_router.dbus_api.message_bus import Connection, variant
 from jackd_router.dbus_api.messages import Call, Reply, Signal, SignalMatch
 from jackd_router.dbus_api.names import ERROR_PREFIX
-from jackd_router.dbus_api.objects import Objects
+from jackd_router.dbus_api.objects import MOST_RUNNING_CALLS, Objects
 from jackd_router.dbus_api.session_bus import SessionBus
-from tests.dbus_api.probe import INTERFACE, NAME, ROOT, XML, Probe, Served, served
+from tests.dbus_api.probe import INTERFACE, NAME, ROOT, XML, KeepsNothing, Probe, Served, served
 from tests.dbus_api.until import until
 from tests.support.session_bus import SessionBus as BusDaemon
 
@@ -186,6 +186,24 @@ async def test_a_call_that_waits_keeps_nobody_waiting(session_bus: BusDaemon) ->
         assert await waiting == []
 
 
+async def test_who_lets_too_much_run_is_refused(session_bus: BusDaemon) -> None:
+    async with served(session_bus.address) as on, asyncio.TaskGroup() as waiting:
+        for _ in range(MOST_RUNNING_CALLS):
+            waiting.create_task(on.call("Wait"))
+        await on.probe.waiting.wait()
+        error = await error_of(on, "Wait")
+        assert (error.name, str(MOST_RUNNING_CALLS) in error.text) == (errors.LIMITS_EXCEEDED, True)
+        assert await on.call("Echo", "s", "what is answered at once") == ["what is answered at once"]
+        async with await SessionBus.open([session_bus.address]) as other:
+            with pytest.raises(CallError, match="no port x"):
+                await other.call(on.bus.unique_name, ROOT, NAME, "FailLater", "s", ["x"])
+        on.probe.go_on.set()
+    async with served(session_bus.address) as on:
+        on.probe.go_on.set()
+        for _ in range(2 * MOST_RUNNING_CALLS):
+            assert await on.call("Wait") == []
+
+
 async def test_calls_are_answered_while_the_program_ends(session_bus: BusDaemon) -> None:
     class Stop(Exception):
         pass
@@ -203,7 +221,7 @@ async def test_calls_are_answered_while_the_program_ends(session_bus: BusDaemon)
     async with await SessionBus.open([session_bus.address]) as bus, await SessionBus.open([session_bus.address]) as client:
         with pytest.raises(ExceptionGroup) as stopped:  # noqa: PT012
             async with asyncio.TaskGroup() as tasks:
-                objects = Objects(ROOT, tasks)
+                objects = Objects(ROOT, tasks, KeepsNothing())
                 objects.add(ROOT, {INTERFACE: Probe()})
                 objects.attach(bus)
                 tasks.create_task(call_at_the_end(bus, client))

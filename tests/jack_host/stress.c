@@ -17,6 +17,10 @@ static struct kernel *kernel;
 static _Atomic int stop;
 static _Atomic long torn, cycles;
 static float *buffer[2 * PORTS];                     /* inputs, then outputs: of the realtime thread */
+static unsigned char midi_event[3] = {0x90, 60, 100};
+static uint32_t midi_room;                            /* of one output in this cycle */
+static unsigned char midi_place[3];
+static long midi_on, midi_off;                        /* notes that began and ended: of the realtime thread, and at the end */
 
 static void fail(const char *what, long number)
 {
@@ -33,6 +37,23 @@ static void *port_by_id(void *client, uint32_t id) { (void)client; return id % 7
 static const char *port_name(void *port) { return (uintptr_t)port % 2 ? "a:port" : "another client:with a longer name"; }
 static int port_flags(void *port) { return (int)((uintptr_t)port % 2); }
 static const char *port_type(void *port) { (void)port; return "32 bit float mono audio"; }
+
+static uint32_t midi_count(void *buffer) { return buffer ? 2 : 0; }
+static void midi_clear(void *buffer) { midi_room = buffer ? 1 : 0; }
+
+static int midi_get(struct midi_event *e, void *buffer, uint32_t index)
+{
+    (void)buffer;
+    *e = (struct midi_event){index, sizeof midi_event, midi_event};
+    return 0;
+}
+
+/* Two notes come in a cycle, and there is room for one event: each end of a note has to wait for its turn. */
+static unsigned char *midi_reserve(void *buffer, uint32_t frame, size_t bytes)
+{
+    (void)buffer, (void)frame;
+    return bytes == 3 && midi_room && midi_room-- ? midi_place : NULL;
+}
 
 static int port_aliases(void *port, char *const aliases[2])
 {
@@ -52,7 +73,10 @@ static void *realtime(void *unused)
             buffer[p] = malloc(n * sizeof(float));
             for (uint32_t f = 0; f < n; f++) buffer[p][f] = p < PORTS ? 1 : -7;
         }
+        midi_event[1] = (unsigned char)(draw(&seed) % 128);
+        memset(midi_place, 0, sizeof midi_place);
         if (kernel_on_process(n, kernel)) fail("process", 1);
+        midi_on += midi_place[0] == 0x90, midi_off += midi_place[0] == 0x80;
         for (int o = PORTS + 1; o < 2 * PORTS; o++)
             if (buffer[o][n - 1] != buffer[PORTS][n - 1] && buffer[o][n - 1] != -7) atomic_fetch_add(&torn, 1);
         for (int p = 0; p < 2 * PORTS; p++) free(buffer[p]);
@@ -109,9 +133,11 @@ static void *daemon_side(void *result)
     uint32_t expected = 0;
     long records = 0;
     float gain[CELLS];
+    struct bus bus[MAX_BUSES] = {{0}};
     for (int round = 0; !atomic_load(&stop); round++) {
         for (int s = 0; s < CELLS; s++) gain[s] = (float)(round % 5);
-        publish_targets(shared, gain, CELLS);
+        bus[0] = (struct bus){(uint32_t)round, round % 3 ? 0 : 100, round % 2 ? 0xFFFF : 0, 0, 0.999, 1.1};
+        publish_targets(shared, gain, CELLS, bus);
         records += read_ring(&expected);
         usleep(draw(&seed) % 50);
     }
@@ -125,10 +151,13 @@ static void *daemon_side(void *result)
 static void set_plan(unsigned *seed, uint32_t serial, void **ports)
 {
     struct cell cell[CELLS];
-    uint32_t inputs = 1 + draw(seed) % PORTS, outputs = draw(seed) % (PORTS + 1), cells = 0;
-    for (uint32_t o = 0; o < outputs; o++)
-        for (uint32_t i = 0; i < inputs; i++) cell[cells++] = (struct cell){i, o, o * PORTS + i, 1, draw(seed) % 3 ? AT_TARGET : GOES_ON};
-    if (kernel_set_plan(kernel, serial, inputs, ports, outputs, ports + PORTS, cells, cell)) fail("plan", serial);
+    struct midi midi = {ports[0], ports[PORTS], 0, 0};
+    struct plan plan = {.serial = serial, .inputs = 1 + draw(seed) % PORTS, .outputs = draw(seed) % (PORTS + 1),
+                        .midis = draw(seed) % 2, .in_port = ports, .out_port = ports + PORTS, .cell = cell, .midi = &midi};
+    for (uint32_t o = 0; o < plan.outputs; o++)
+        for (uint32_t i = 0; i < plan.inputs; i++)
+            cell[plan.cells++] = (struct cell){i, o, o * PORTS + i, 1, 1, AT_TARGET, draw(seed) % 3 ? serial : 1};
+    if (kernel_set_plan(kernel, &plan)) fail("plan", serial);
 }
 
 int main(void)
@@ -136,7 +165,8 @@ int main(void)
     unsigned seed = 7;
     long records = 0;
     void *ports[2 * PORTS];
-    struct libjack jack = {get_buffer, port_by_id, port_name, port_flags, port_type, port_aliases};
+    struct libjack jack = {get_buffer, port_by_id, port_name, port_flags, port_type, port_aliases,
+                           midi_count, midi_get, midi_clear, midi_reserve};
     pthread_t thread[3];
 
     if (posix_memalign((void **)&shared, 4096, sizeof *shared)) fail("memory", 0);
@@ -157,7 +187,7 @@ int main(void)
     for (int t = 0; t < 3; t++) pthread_join(thread[t], NULL);
     kernel_free(kernel);
     close(fd);
-    if (!records || !shared->windows || !cycles) fail("a thread that did nothing", records);
+    if (!records || !shared->windows || !cycles || !midi_on || !midi_off) fail("a thread that did nothing", records);
     if (torn) fail("cycles with gains of two moments", torn);
     if (shared->cycles != (uint64_t)cycles) fail("cycles not counted", cycles - (long)shared->cycles);
     printf("cycles %ld windows %ld records %ld\n", cycles, (long)shared->windows, records);

@@ -31,10 +31,10 @@ library.shared_init(ctypes.addressof(shared))
 kernel = Kernel(ctypes.addressof(shared), os.eventfd(0, os.EFD_NONBLOCK), adapter.functions())
 adapter.collect_messages()
 client = adapter.JackClient("adapter", sys.argv[1], kernel)
-client.register(b"in", True)
-client.register(b"out", False)
-ports = [[client.address(name)] for name in (b"in", b"out")]
-kernel.set_plan(1, *ports, [(0, 0, 0, 1, memory.AT_TARGET)])
+own = [adapter.OwnPort(b"in", True), adapter.OwnPort(b"out", False)]
+for port in own:
+    client.register(port)
+kernel.set_plan(1, *([client.address(port)] for port in own), [(0, 0, 0, 0, 1, memory.AT_TARGET, 1)])
 client.activate()
 while not kernel.settled():
     pass
@@ -121,9 +121,11 @@ def check(server: JackServer, path: Path | None) -> str:
     return str(result["release"])
 
 
+@pytest.mark.jack2("loads JACK2's libjack")
 def test_adapter_works_with_the_release_here(running_server: JackServer) -> None:
     assert check(running_server, None) == version("JACK-Client")
 
 
+@pytest.mark.jack2("loads JACK2's libjack")
 def test_adapter_works_with_the_oldest_release(running_server: JackServer, oldest: Path) -> None:
     assert check(running_server, oldest) == oldest_release()

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from jackd_router.jack_host.memory import AT_TARGET, FROM_SILENCE, GOES_ON, MAX_CELLS, MAX_PORTS
-from tests.jack_host.rig import FADE_FRAMES, MOST_FRAMES, Rig, Samples
+from jackd_router.jack_host.memory import AT_TARGET, FROM_SILENCE, MAX_CELLS, MAX_PORTS
+from tests.jack_host.rig import FADE_FRAMES, FLOOR, MOST_FRAMES, Rig
+from tests.support.samples import PATTERNS, bits
 
 UNITY = [(0, 0, 0)]
 
-PATTERNS = np.array(
-    [
-        *(0x00000000, 0x80000000, 0x3F800000, 0xBF800000),  # zeros and ones
-        *(0x00000001, 0x80000001, 0x007FFFFF, 0x807FFFFF),  # denormals
-        *(0x00800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000),  # smallest, largest, infinite
-        *(0x7FC00000, 0xFFC00000, 0x7FC12345, 0x7FFFFFFF, 0x7F800001, 0xFF812345),  # NaNs: quiet, signalling, with payloads
-    ],
-    np.uint32,
-)
 
-
-def bits(samples: Samples) -> list[int]:
-    """Give samples as their bit patterns, which compare also where they are NaN."""
-    return [int(pattern) for pattern in samples.view(np.uint32).ravel()]
-
-
-def steps(out: Samples) -> Samples:
+def steps(out: NDArray[Any]) -> NDArray[Any]:
     """Give the difference of each frame to the one before."""
     return np.diff(out)
 
@@ -47,6 +35,36 @@ def test_unity_keeps_every_bit(frames: int) -> None:
         out = rig.cycle(frames)
         assert bits(out[0]) == anything[1].tolist()
         assert bits(out[1]) == anything[0].tolist()
+
+
+@pytest.mark.parametrize("frames", [1, 15, 64, 441])
+def test_every_output_of_an_input_at_unity_keeps_every_bit(frames: int) -> None:
+    with Rig(2, 4) as rig:
+        rig.set_gains(1, 1, 0.5, 1)
+        rig.set_plan([(0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 3, 3)])
+        for copies in ([0, 1], [1]):
+            rig.x[0, :frames] = np.resize(PATTERNS, frames)
+            rig.x[1, :frames] = np.random.default_rng(frames).uniform(-1, 1, frames)
+            out = rig.cycle(frames)
+            assert all(bits(out[copy]) == bits(rig.x[0, :frames]) for copy in copies)
+            np.testing.assert_array_equal(out[3], rig.x[1, :frames])
+            rig.set_gains(0, 1, 0.5, 1)  # the first one turns away: now the second one is the first that has the input
+            rig.cycle(FADE_FRAMES)
+
+
+@pytest.mark.parametrize("frames", [127, 128, 129, 441, 1024])
+def test_copy_beside_dense_mixes_keeps_every_bit(frames: int) -> None:
+    inputs, rng = 16, np.random.default_rng(frames)
+    with Rig(inputs, 3) as rig:
+        rig.set_gains(1, *[0.25] * 2 * inputs)
+        mixes = [(i, o, 1 + (o - 1) * inputs + i) for o in (1, 2) for i in range(inputs)]
+        rig.set_plan([(3, 0, 0), *mixes])
+        for _ in range(2):
+            rig.x[:, :frames] = rng.uniform(-1, 1, (inputs, frames))
+            out = rig.cycle(frames)
+            assert bits(out[0]) == bits(rig.x[3, :frames])
+            wanted = rig.x[:, :frames].astype(np.float64).sum(axis=0) / 4
+            np.testing.assert_allclose(out[1:], [wanted, wanted], rtol=0, atol=2e-6 * inputs)
 
 
 @pytest.mark.parametrize("frames", [1, 5, 64, 100, 441, 1024])
@@ -119,8 +137,10 @@ def test_fade_takes_its_frames_and_ends_at_the_target(before: float, after: floa
         out = np.concatenate([first[-1:], rig.cycles(frames, 2 * FADE_FRAMES)[0]])
         assert (out[FADE_FRAMES:] == np.float32(after)).all()
         assert out[FADE_FRAMES - 1] != np.float32(after)
-        change = abs(after - before) / FADE_FRAMES
-        np.testing.assert_allclose(np.abs(steps(out[: FADE_FRAMES + 1])), change, rtol=0.01, atol=2e-7 * abs(after))
+        taken = np.abs(steps(out[: FADE_FRAMES + 1].astype(np.float64)))
+        change = abs(float(np.float32(after)) - float(np.float32(before))) / FADE_FRAMES
+        ulp = np.spacing(np.float32(max(abs(before), abs(after))))
+        np.testing.assert_allclose(taken, change, rtol=0, atol=ulp)
 
 
 def test_fade_does_not_depend_on_the_period() -> None:
@@ -187,6 +207,93 @@ def test_buffer_size_may_change_in_every_cycle() -> None:
         np.testing.assert_allclose(out[:FADE_FRAMES], np.arange(1, FADE_FRAMES + 1) / FADE_FRAMES, rtol=0, atol=1e-6)
 
 
+# ---- fades in dB
+
+
+def ideal(start: float, end: float, frames: int) -> NDArray[np.float64]:
+    """Give the gain of each frame of a fade that is linear in dB, where silence is -144 dB; the first is from before it."""
+    start, end = max(start, FLOOR), max(end, FLOOR)
+    return start * (end / start) ** (np.arange(frames + 1) / frames)
+
+
+@pytest.mark.parametrize("frames", [64, 441, 8192])
+@pytest.mark.parametrize(("start", "end"), [(1.0, 0.1), (0.01, 10.0), (1.0, 0.0), (0.0, 0.5), (0.7, 0.69)])
+def test_fade_in_db_takes_its_frames_on_a_straight_line(start: float, end: float, frames: int) -> None:
+    with Rig() as rig:
+        rig.x[:] = 1
+        rig.set_gains(start)
+        rig.set_plan(UNITY)
+        first = rig.cycle()[0, -1:]
+        rig.fade_in_db(start, end, 48_000)
+        out = np.concatenate([first, rig.cycles(frames, 50_000)[0]])[:48_002]
+        wanted = ideal(start, end, 48_000)
+        np.testing.assert_allclose(out[1:48_000], wanted[1:-1], rtol=1e-6)
+        assert out[47_999] != np.float32(end), "it is there too early"
+        assert (out[48_000:] == np.float32(end)).all()
+        most = np.abs(steps(wanted)).max()
+        assert np.abs(steps(out.astype(np.float64))).max() <= 1.01 * most + np.spacing(np.float32(max(start, end)))
+
+
+def test_fade_in_db_of_minutes_ends_where_it_should() -> None:
+    with Rig() as rig:
+        rig.x[:] = 1
+        rig.set_gains(10)
+        rig.set_plan(UNITY)
+        rig.cycle()
+        frames = 300 * 48_000
+        rig.fade_in_db(10, 1e-4, frames)
+        last = np.float32(10)
+        for number in range(1, frames // MOST_FRAMES + 1):
+            out = rig.cycle(MOST_FRAMES)[0]
+            assert out[0] == pytest.approx(last, rel=3e-6)
+            last = out[-1]
+            assert last == pytest.approx(10 * 1e-5 ** (number * MOST_FRAMES / frames), rel=1e-4), "0.001 dB beside"
+        assert (rig.cycle(MOST_FRAMES)[0, frames % MOST_FRAMES - 1 :] == np.float32(1e-4)).all()
+
+
+def test_fade_in_db_from_the_middle_of_another_change_makes_no_step() -> None:
+    with Rig() as rig:
+        rig.x[:] = 1
+        rig.set_gains(-1)
+        rig.set_plan(UNITY)
+        out = [rig.cycle()[0]]
+        rig.set_gains(1)
+        out += [rig.cycle()[0], rig.cycle()[0]]  # somewhere below nothing, where no dB are
+        rig.fade_in_db(1, 0.5, 4800)
+        out.append(rig.cycles(64, 4800)[0])
+        assert np.abs(steps(np.concatenate(out))).max() < 2.01 / FADE_FRAMES
+        assert out[-1][-1] == 0.5
+
+
+def test_change_ends_a_fade_in_db_where_it_is() -> None:
+    with Rig() as rig:
+        rig.x[:] = 1
+        rig.set_gains(1)
+        rig.set_plan(UNITY)
+        rig.cycle()
+        rig.fade_in_db(1, 0.001, 48_000)
+        before = rig.cycles(64, 24_000)[0, -1]
+        assert before == pytest.approx(0.001**0.5, rel=1e-3)
+        rig.end_fade(0.001)
+        out = rig.cycles(64, 2 * FADE_FRAMES)[0]
+        assert out[0] == pytest.approx(before, rel=0.01)
+        assert (out[FADE_FRAMES:] == np.float32(0.001)).all(), "to the same target, but now at once"
+
+
+def test_other_buses_and_later_changes_do_not_fade_in_db() -> None:
+    with Rig(1, 2) as rig:
+        rig.x[:] = 1
+        rig.set_gains(1, 1)
+        rig.set_plan([(0, 0, 0), (0, 1, 1)])
+        rig.cycle()
+        rig.fade_in_db(1, 0.5, 100)
+        rig.set_gains(0.5, 1)
+        rig.cycles(64, 200)
+        rig.set_gains(1, 0)
+        np.testing.assert_allclose(steps(rig.cycle(FADE_FRAMES)[0]), 0.5 / FADE_FRAMES, rtol=0.01)
+        np.testing.assert_allclose(steps(rig.y[1, :FADE_FRAMES]), -1 / FADE_FRAMES, rtol=0.01, atol=1e-6)
+
+
 # ---- plans
 
 
@@ -206,11 +313,11 @@ def test_cell_that_goes_on_keeps_its_fade_over_a_new_plan() -> None:
     with Rig(2, 2) as rig:
         rig.x[:] = 1
         rig.set_gains(0)
-        rig.set_plan(UNITY)
+        serial = rig.set_plan(UNITY)
         rig.cycle()
         rig.set_gains(1, 0.5)
         out = [rig.cycle()[0]]
-        rig.set_plan([(0, 0, 0), (1, 1, 1)], starts=[GOES_ON, AT_TARGET])
+        rig.set_plan([(0, 0, 0), (1, 1, 1)], owners=[serial, serial + 1])
         assert (rig.cycle()[1] == 0.5).all()
         out += [rig.y[0, :64].copy(), rig.cycles(64, 2 * FADE_FRAMES)[0]]
         np.testing.assert_allclose(steps(np.concatenate(out))[: FADE_FRAMES - 1], 1 / FADE_FRAMES, rtol=0, atol=1e-6)
@@ -238,6 +345,29 @@ def test_plans_that_no_cycle_has_seen_are_passed_over() -> None:
         assert not rig.kernel.settled()
         assert (rig.cycle() == 2).all()
         assert rig.kernel.settled()
+
+
+@pytest.mark.parametrize(("start", "first"), [(AT_TARGET, 1.0), (FROM_SILENCE, 1 / FADE_FRAMES)])
+def test_cell_of_a_plan_that_no_cycle_has_seen_begins_in_the_next_one(start: int, first: float) -> None:
+    with Rig() as rig:
+        rig.x[:] = 1
+        rig.set_gains(1)
+        serial = rig.set_plan(UNITY, start)
+        rig.set_plan(UNITY, start, owners=[serial])
+        assert rig.cycle()[0, 0] == pytest.approx(first, rel=1e-3)
+
+
+def test_slot_with_another_owner_begins_anew() -> None:
+    with Rig() as rig:
+        rig.x[:] = 1
+        rig.set_gains(1)
+        rig.set_plan(UNITY)
+        rig.cycle()
+        rig.set_gains(0)
+        rig.cycle()
+        rig.set_gains(0.5)
+        rig.set_plan(UNITY)
+        assert (rig.cycle() == 0.5).all(), "it goes on with the fade of the one before"
 
 
 def test_cells_may_come_in_any_order() -> None:

@@ -53,12 +53,14 @@ def test_output_is_metered_in_the_middle_of_a_fade() -> None:
 def test_window_ends_with_the_first_cycle_that_fills_10_ms(frames: int, length: int) -> None:
     with Rig() as rig:
         rig.set_gains(1)
-        rig.set_plan([(0, 0, 0)])
+        plan = rig.set_plan([(0, 0, 0)])
         cycles = length // frames
         for cycle in range(1, 3 * cycles + 1):
             rig.cycle(frames)
             assert rig.memory.windows == cycle // cycles
-        assert rig.memory.window_frames == length
+        last = rig.memory.windows
+        assert rig.memory.frames_of(last - 1, last, plan) == length
+        assert [rig.memory.first_of(count, last) for count in (1, length, length + 1, 9 * length)] == [2, 2, 1, 0]
 
 
 def test_every_sample_is_metered_once() -> None:
@@ -98,19 +100,37 @@ def test_nan_is_no_peak_and_does_not_stay() -> None:
         assert powers.tolist() == [0.0625, 0.015625]
 
 
+@pytest.mark.parametrize("beside", [0.0, np.nan, -np.nan], ids=["zeros", "nan", "-nan"])
+@pytest.mark.parametrize("loudest", [-0.75, 3e38, -np.inf])
+def test_loudest_is_the_peak_whatever_stands_beside_it(loudest: float, beside: float) -> None:
+    with Rig() as rig:
+        rig.set_gains(1)
+        plan = rig.set_plan([(0, 0, 0)])
+        rig.x[:] = 0.5
+        rig.x[0, 1], rig.x[0, 3:5], rig.x[0, WINDOW_FRAMES - 1] = beside, beside, loudest
+        rig.cycle(WINDOW_FRAMES)
+        peaks, _ = rig.memory.read_levels(0, 1, plan, 2)
+        assert peaks.tolist() == [abs(np.float32(loudest))] * 2
+
+
 def test_window_belongs_to_one_plan() -> None:
     with Rig(2, 1) as rig:
         rig.set_gains(1)
         rig.x[0], rig.x[1] = 1, 0.5
         first = rig.set_plan([(0, 0, 0)])
         rig.cycle(WINDOW_FRAMES)
-        rig.cycle(100)  # begins a window that the next plan cuts off
+        rig.x[:] *= 2
+        rig.cycle(100)  # begins a window that ends with its plan
+        rig.x[:] /= 2
         second = rig.set_plan([(1, 0, 0)])
         rig.cycle(WINDOW_FRAMES)
         windows = rig.memory.windows
-        assert windows == 2
-        assert rig.memory.window_frames == WINDOW_FRAMES
-        assert rig.memory.read_levels(0, windows, first, 3)[0].tolist() == [1, 0.5, 1]
+        assert windows == 3
+        assert [rig.memory.frames_of(0, windows, plan) for plan in (first, second)] == [WINDOW_FRAMES + 100, WINDOW_FRAMES]
+        assert rig.memory.plans_measured(0, windows) == {first, second}
+        assert rig.memory.plans_measured(2, windows) == {second}
+        assert rig.memory.read_levels(0, 1, first, 3)[0].tolist() == [1, 0.5, 1]
+        assert rig.memory.read_levels(0, windows, first, 3)[0].tolist() == [2, 1, 2], "no peak is lost"
         assert rig.memory.read_levels(0, windows, second, 3)[0].tolist() == [1, 0.5, 0.5]
         assert rig.memory.read_levels(0, windows, 99, 3)[0].tolist() == [0, 0, 0]
 
@@ -127,13 +147,3 @@ def test_reading_covers_what_is_left_in_the_memory() -> None:
             rig.cycle(WINDOW_FRAMES)
         assert rig.memory.read_levels(0, rig.memory.windows, plan, 2)[0].tolist() == [0.5, 0.5], "the loud window is gone"
         assert rig.memory.read_levels(3, 3, plan, 2)[0].tolist() == [0, 0]
-
-
-def test_cycles_and_their_time_are_counted() -> None:
-    with Rig() as rig:
-        rig.set_gains(1)
-        rig.set_plan([(0, 0, 0)])
-        for cycle in range(1, 6):
-            rig.cycle()
-            assert rig.memory.cycles == cycle
-        assert 0 < rig.shared.max_ns <= rig.shared.busy_ns

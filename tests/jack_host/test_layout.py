@@ -16,12 +16,25 @@ STRUCTURES: dict[str, type[ct.Structure]] = {
     "level": memory.Level,
     "window": memory.Window,
     "cell": memory.Cell,
+    "midi": memory.Midi,
+    "plan": memory.Plan,
+    "bus": memory.Bus,
+    "targets": memory.Targets,
     "shared": memory.Shared,
     "libjack": kernel.LibJack,
 }
-NUMBERS = ("MAX_PORTS", "MAX_CELLS", "METER_WINDOWS", "RING_RECORDS", "GOES_ON", "AT_TARGET", "FROM_SILENCE")
+NUMBERS = (
+    "MAX_PORTS",
+    "MAX_CELLS",
+    "MAX_BUSES",
+    "METER_WINDOWS",
+    "RING_RECORDS",
+    "COST_BUCKETS",
+    "AT_TARGET",
+    "FROM_SILENCE",
+)
 EVENTS = ("EVENT_PORT", "EVENT_CONNECTION", "EVENT_CLIENT", "EVENT_RENAME", "EVENT_ALIAS", "EVENT_SHUTDOWN", "EVENT_PROPERTY")
-IN_C = {("cell", "input"): "in", ("cell", "output"): "out"}
+IN_C = {(name, long): short for name in ("cell", "midi") for long, short in (("input", "in"), ("output", "out"))}
 
 
 def fields() -> list[tuple[str, str]]:
@@ -54,7 +67,6 @@ def test_structures_and_numbers_are_those_of_the_header(tmp_path: Path) -> None:
 
 def test_core_means_the_same_by_the_start_of_a_cell() -> None:
     assert {start.name: start.value for start in mix.Start} == {
-        "GOES_ON": memory.GOES_ON,
         "AT_TARGET": memory.AT_TARGET,
         "FROM_SILENCE": memory.FROM_SILENCE,
     }

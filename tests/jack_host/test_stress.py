@@ -9,7 +9,8 @@ import pytest
 
 from jackd_router.jack_host import memory
 
-SOURCES = [Path(memory.__file__).with_name("kernel.c"), Path(__file__).with_name("stress.c")]
+HOST = Path(memory.__file__).parent
+SOURCES = [*HOST.glob("*.c"), Path(__file__).with_name("stress.c")]
 COMMON = ["-std=gnu11", "-fopenmp-simd", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-pthread", "-g"]
 
 BUILDS = {
@@ -23,7 +24,7 @@ BUILDS = {
 @pytest.mark.parametrize("build", BUILDS)
 def test_all_threads_at_once(build: str, tmp_path: Path) -> None:
     program = tmp_path / "stress"
-    subprocess.run(["gcc", *COMMON, *BUILDS[build], f"-I{SOURCES[0].parent}", *SOURCES, "-o", program], check=True)
+    subprocess.run(["gcc", *COMMON, *BUILDS[build], f"-I{HOST}", *SOURCES, "-o", program], check=True)
     # The thread sanitizer of gcc < 14 finds no room where the kernel scatters addresses widely.
     done = subprocess.run(["setarch", "-R", program], capture_output=True, text=True, check=False, timeout=50)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

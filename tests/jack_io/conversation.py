@@ -8,19 +8,21 @@ from typing import Any
 
 from jackd_router.core.errors import Refused, ServerLost
 from jackd_router.jack_host import memory, protocol
+from jackd_router.jack_host.library import FOLDERS, Implementation
 from jackd_router.jack_io.host_process import Answer, HostProcess
 from jackd_router.jack_io.shared_memory import Event
 from tests.support.eventually import eventually_async
 
-NO_PLAN = (0, (), (), ())
+NO_PLAN = (0, (), (), (), ())
 OPEN_S, REQUEST_S = 8.0, 5.0
 
 
 class Conversation:
     """One host, with what it has said so far."""
 
-    def __init__(self, library_path: str | None = None) -> None:
-        self.host = HostProcess(library_path)
+    def __init__(self, implementation: Implementation = Implementation.JACK2) -> None:
+        self.implementation = implementation
+        self.host = HostProcess(FOLDERS[implementation][0])
         self.loaded: list[str] = []
         self.ports: dict[int, tuple[Any, ...]] = {}
         self.connections: set[tuple[int, int]] = set()
@@ -33,11 +35,9 @@ class Conversation:
         self.host.on_pong = self._count_pong
         self.host.on_exit = self.exits.append
 
-    async def open(
-        self, server: str, name: str = "router", *, ports: tuple[tuple[bytes, bool], ...] = (), plan: tuple[Any, ...] = NO_PLAN
-    ) -> Answer:
+    async def open(self, server: str, name: str = "router", *, plan: tuple[Any, ...] = NO_PLAN) -> Answer:
         """Become a client and give what the server gave: name, rate, period, realtime."""
-        return await self.host.request(protocol.OPEN, server, name, ports, plan, deadline_s=OPEN_S)
+        return await self.host.request(protocol.OPEN, self.implementation.value, server, name, plan, deadline_s=OPEN_S)
 
     async def ask(self, operation: str, *arguments: Any, deadline_s: float = REQUEST_S) -> Answer:
         """Send one request and give the results."""

@@ -20,10 +20,11 @@ from tests.conftest import StartClient
 from tests.jack_io.conftest import StartHost
 from tests.jack_io.conversation import Conversation, held, until
 from tests.support.jack_server import JackServer
+from tests.support.pipewire_server import server_env
 
 pytestmark = pytest.mark.asyncio
 
-PORTS = ((b"main_in_1", True), (b"main_out_1", False))
+PLAN = (1, (b"main_in_1",), (b"main_out_1",), (), ())
 PAIR = (b"system:capture_1", b"system:playback_1")
 
 StartOwner = Callable[[str], tuple["subprocess.Popen[str]", int]]
@@ -31,11 +32,12 @@ StartOwner = Callable[[str], tuple["subprocess.Popen[str]", int]]
 OWNER = """
 import asyncio, os, sys
 from jackd_router.jack_host import protocol
+from jackd_router.jack_host.library import FOLDERS
 from jackd_router.jack_io.host_process import HostProcess
 
 async def main():
-    host = HostProcess()
-    await host.request(protocol.OPEN, sys.argv[1], "orphan", ((b"out", False),), (0, (), (), ()), deadline_s=8)
+    host = HostProcess(FOLDERS[sys.argv[3]][0])
+    await host.request(protocol.OPEN, sys.argv[3], sys.argv[1], "orphan", (1, (), (b"out",), (), ()), deadline_s=8)
     print(host.pid, flush=True)
     if sys.argv[2] == "request":
         host.submit(print, protocol.CONNECT, b"orphan:out", b"system:playback_1")
@@ -49,7 +51,7 @@ asyncio.run(main())
 async def host(running_server: JackServer, start_host: StartHost) -> AsyncIterator[Conversation]:
     """Give a host that is a client of the server."""
     host = start_host()
-    await host.open(running_server.name, ports=PORTS)
+    await host.open(running_server.name, plan=PLAN)
     yield host
 
 
@@ -59,7 +61,9 @@ def start_owner(running_server: JackServer) -> Iterator[StartOwner]:
     with ExitStack() as owners:
 
         def start(what: str) -> tuple[subprocess.Popen[str], int]:
-            owner = subprocess.Popen([sys.executable, "-c", OWNER, running_server.name, what], stdout=subprocess.PIPE, text=True)
+            command = [sys.executable, "-c", OWNER, running_server.name, what, running_server.implementation.value]
+            environment = os.environ | server_env(running_server.name)
+            owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
             owners.enter_context(owner)
             owners.callback(owner.kill)
             assert owner.stdout is not None
@@ -100,9 +104,9 @@ async def test_death_of_the_server_is_told_and_survived(running_server: JackServ
 async def test_every_generation_gives_everything_back(jack_server: JackServer) -> None:
     seen: set[tuple[int, int]] = set()
     for generation in range(20):
-        host = Conversation()
+        host = Conversation(jack_server.implementation)
         jack_server.start()
-        name, *_ = await host.open(jack_server.name, ports=PORTS)
+        name, *_ = await host.open(jack_server.name, plan=PLAN)
         assert name == "router"
         answers: list[object] = []
         for _ in range(30):
@@ -155,12 +159,14 @@ async def test_open_at_a_frozen_server_goes_on_with_it(running_server: JackServe
     await until(lambda: host.loaded)
     answers: list[object] = []
     with frozen(running_server):
-        host.host.submit(answers.append, protocol.OPEN, running_server.name, "router", (), (0, (), (), ()))
+        host.host.submit(
+            answers.append, protocol.OPEN, running_server.implementation.value, running_server.name, "router", (0, (), (), (), ())
+        )
         host.host.ping()
         await until(lambda: host.pongs)
         assert answers == []
     await until(lambda: answers)
-    assert answers == [(protocol.DONE, "router", 48_000, 256, False, "")]
+    assert answers == [(protocol.DONE, "router", 48_000, 256, running_server.says_realtime, "")]
 
 
 # ---- the host

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from jackd_router.jack_io.presence import Presence, jack2_socket
+from jackd_router.jack_host.library import Implementation
+from jackd_router.jack_io.presence import Presence, ServerSocket, jack2_socket, pipewire_socket
 from tests.jack_io.conversation import held, until
 from tests.support.jack_server import JackServer
 
@@ -19,26 +20,39 @@ pytestmark = pytest.mark.asyncio
 APPEARED, GONE = "appeared", "gone"
 
 
+def socket_at(path: Path) -> ServerSocket:
+    """Give what a JACK2 server would listen on, at another place."""
+    return ServerSocket(Implementation.JACK2, "test", path)
+
+
 class Watch:
     """A presence, and what it has told."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, server: ServerSocket) -> None:
         self.told: list[str] = []
-        self.presence = Presence(path, lambda: self.told.append(APPEARED), lambda: self.told.append(GONE))
+        self.presence = Presence(server, lambda: self.told.append(APPEARED), lambda: self.told.append(GONE))
 
 
 @pytest_asyncio.fixture
 async def watch(jack_server: JackServer) -> AsyncIterator[Watch]:
     """Give a watch on the test's server that is not started yet."""
-    watch = Watch(jack2_socket(jack_server.name))
+    watch = Watch(jack_server.socket)
     yield watch
     watch.presence.stop()
 
 
-async def test_socket_is_where_the_server_listens(running_server: JackServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert jack2_socket(running_server.name) == running_server.socket_path
+async def test_socket_is_where_the_server_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert jack2_socket("studio").path == Path(f"/dev/shm/jack_studio_{os.getuid()}_0")
     monkeypatch.setenv("JACK_PROMISCUOUS_SERVER", "audio")
-    assert jack2_socket("studio") == Path("/dev/shm/jack_studio_0")
+    assert jack2_socket("studio").path == Path("/dev/shm/jack_studio_0")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    monkeypatch.delenv("PIPEWIRE_RUNTIME_DIR", raising=False)
+    assert pipewire_socket() == ServerSocket(
+        Implementation.PIPEWIRE, "pipewire-0", Path("/run/user/7/pipewire-0"), Path("/run/user/7/pipewire-0.lock")
+    )
+    monkeypatch.setenv("PIPEWIRE_REMOTE", "other")
+    monkeypatch.setenv("PIPEWIRE_RUNTIME_DIR", "/run/elsewhere")
+    assert pipewire_socket().path == Path("/run/elsewhere/other")
 
 
 async def test_running_server_is_told_at_once(running_server: JackServer, watch: Watch) -> None:
@@ -74,7 +88,7 @@ async def test_every_run_is_known_by_a_name_of_its_own(jack_server: JackServer, 
         jack_server.start()
         await until(lambda: watch.presence.present)
         seen.add(watch.presence.server_run)
-        other = Watch(jack_server.socket_path)
+        other = Watch(jack_server.socket)
         other.presence.start()
         assert other.presence.server_run == watch.presence.server_run, "the next daemon"
         other.presence.stop()
@@ -85,7 +99,7 @@ async def test_every_run_is_known_by_a_name_of_its_own(jack_server: JackServer, 
 
 
 async def test_a_server_that_begins_anew_in_its_process_is_another_run(tmp_path: Path) -> None:
-    watch = Watch(tmp_path / "jack_bus_0_0")
+    watch = Watch(socket_at(tmp_path / "jack_bus_0_0"))
     watch.presence.start()
     seen = set()
     for _ in range(2):
@@ -137,7 +151,7 @@ async def test_frozen_server_is_present_and_known_as_stopped(running_server: Jac
 
 
 async def test_server_that_listens_late_is_found(tmp_path: Path) -> None:
-    watch = Watch(tmp_path / "jack_late_0_0")
+    watch = Watch(socket_at(tmp_path / "jack_late_0_0"))
     watch.presence.start()
     with socket.socket(socket.AF_UNIX) as late:
         late.bind(str(tmp_path / "jack_late_0_0"))
@@ -150,15 +164,36 @@ async def test_server_that_listens_late_is_found(tmp_path: Path) -> None:
     watch.presence.stop()
 
 
+async def test_folder_that_goes_and_comes_again_is_watched_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    watch = Watch(socket_at(folder / "jack_bus_0_0"))
+    watch.presence.start()
+    wanted: list[str] = []
+    for _ in range(2):
+        folder.mkdir()
+        await until(lambda: watch.presence._watch is not None, what="the folder is watched")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(folder / "jack_bus_0_0"))
+            server.listen()
+            wanted.append(APPEARED)
+            await until(lambda: watch.told == wanted)
+        wanted.append(GONE)
+        await until(lambda: watch.told == wanted)
+        (folder / "jack_bus_0_0").unlink()
+        folder.rmdir()
+        await until(lambda: watch.presence._watch is None, what="that there is no folder any more is noticed")
+    watch.presence.stop()
+
+
 async def test_nothing_is_told_after_the_end_of_the_watch(jack_server: JackServer, watch: Watch) -> None:
     before = held()
     watch.presence.start()
     watch.presence.stop()
     jack_server.start()
-    second = Watch(jack_server.socket_path)
+    second = Watch(jack_server.socket)
     second.presence.start()
     watch.presence.stop()
-    third = Watch(jack_server.socket_path)
+    third = Watch(jack_server.socket)
     third.presence.start()
     third.presence.stop()
     jack_server.kill()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import select
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.support.pipewire_server import client_env
 
 _PROGRAM = Path(__file__).with_name("churn_program.py")
 _TIMEOUT_S = 30
@@ -19,7 +22,11 @@ class Churn:
     def __init__(self, server_name: str) -> None:
         self._programs = [
             subprocess.Popen(
-                [sys.executable, str(_PROGRAM), server_name, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, str(_PROGRAM), server_name, name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | client_env(server_name),
             )
             for name in ("churn-a", "churn-b")
         ]

@@ -22,6 +22,24 @@ def test_everything_about_a_pair_ends_with_its_port() -> None:
     assert [set(table) for table in tables] == [{OTHER}] * len(tables)
 
 
+def test_request_that_may_still_act_on_another_port_of_that_name_is_known() -> None:
+    for connect, answered, echoed, may_act in (
+        (True, False, False, True),
+        (True, True, False, True),  # the answer may be earlier than what the server told
+        (True, False, True, False),  # that was the port that went
+        (False, False, False, True),
+        (False, False, True, True),  # perhaps because the port went
+    ):
+        request = Request(connect=connect, rule="rule", since=0.0, answered=answered, echoed=echoed)
+        ledger = Ledger(requests={PAIR: request, OTHER: Request(connect=True, rule="rule", since=0.0)})
+        ledger.forget_ports({PAIR.source})
+        assert ledger.on_its_way(PAIR, connect=connect) is (request if may_act else None)
+        assert ledger.on_its_way(PAIR, connect=not connect) is None
+        assert set(ledger.requests) == {OTHER}
+        ledger.finish(PAIR, request)
+        assert not ledger.astray
+
+
 def test_a_port_without_holds_releases_none() -> None:
     ledger = Ledger(owned={PAIR: "rule"})
     assert not ledger.forget_ports({PAIR.source})

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import select
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,16 +19,18 @@ from jackd_router.core.graph import PortName
 from jackd_router.dbus_api.graph import Graph, graph_changed_body
 from jackd_router.dbus_api.message_bus import variant
 from jackd_router.dbus_api.messages import Call
+from jackd_router.jack_host.library import Implementation
 from jackd_router.runtime.router import Router
 from jackd_router.runtime.state import GraphDiff, Listener, Outcome, ServerPhase
 from tests.conftest import StartClient
-from tests.support.eventually import eventually_async
-from tests.support.jack_server import JackServer
+from tests.runtime.in_process import loaded_router
+from tests.support.eventually import until
+from tests.support.jack_server import METADATA, JackServer, forget_metadata
+from tests.support.pipewire_server import client_env
 
 pytestmark = pytest.mark.asyncio
 
 PRETTY, SIGNAL = "pretty-name", "signal-type"
-DATABASE = Path(f"/dev/shm/jack_db-{os.getuid()}")
 
 BUSY = """
 import jack
@@ -65,26 +66,13 @@ class Told(Listener):
 async def router(jack_server: JackServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Router]:
     """Give a router that has not begun to look for the test's server."""
     caplog.set_level(logging.DEBUG, "jackd_router.runtime.metadata")
-    config = tmp_path / "router.toml"
-    config.write_text("")
-    router = Router(config, tmp_path / "state", jack_server.name)
-    router.load()
-    yield router
-    await asyncio.wait_for(router.stop(), 10)
+    async with loaded_router(tmp_path, "", jack_server.name) as router:
+        yield router
 
 
 def want(router: Router, wanted: bool = True) -> None:
     """Let metadata be read, or not, as the rules do."""
     router._events.want_metadata(wanted)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that comes with an event."""
-
-    async def holds() -> bool:
-        return condition()
-
-    await eventually_async(holds)
 
 
 async def start(router: Router) -> None:
@@ -123,6 +111,7 @@ async def test_what_was_set_before_is_read(
     assert caplog.text.count("Reading the metadata") == 1
 
 
+@pytest.mark.jack2("PipeWire does not tell others that a port was renamed")
 async def test_what_is_set_later_is_read(running_server: JackServer, router: Router, start_client: StartClient) -> None:
     want(router)
     await start(router)
@@ -149,6 +138,12 @@ async def test_what_is_set_later_is_read(running_server: JackServer, router: Rou
 async def test_nothing_is_read_while_nobody_wants_it(
     running_server: JackServer, router: Router, start_client: StartClient, caplog: pytest.LogCaptureFixture
 ) -> None:
+    told = Told()
+    router.subscribe(told)
+
+    def added() -> list[str]:
+        return [port.name for diff in told.diffs for port in diff.ports_added if port.name.startswith("synth:")]
+
     await start(router)
     synth = start_client("synth", outputs=["out"])
     synth.set_property("out", PRETTY, "Left")
@@ -156,8 +151,6 @@ async def test_nothing_is_read_while_nobody_wants_it(
     synth.register("next")
     await reads(router, "synth:next", None)
     assert "Reading the metadata" not in caplog.text
-    told = Told()
-    router.subscribe(told)
     want(router)
     await reads(router, "synth:out", "Left", "cv")
     want(router, False)
@@ -167,8 +160,8 @@ async def test_nothing_is_read_while_nobody_wants_it(
     synth.register("last")
     await reads(router, "synth:last", None)
     assert caplog.text.count("Reading the metadata") == count
-    ports = [port.name for diff in told.diffs for port in diff.ports_added]
-    assert ports == ["synth:last"], "with another name, or as CV, it is the same port"
+    await until(lambda: "synth:last" in added())
+    assert sorted(added()) == ["synth:last", "synth:next", "synth:out"], "with another name, or as CV, it is the same port"
 
 
 async def test_answer_that_nobody_wants_any_more_is_not_taken(
@@ -211,6 +204,7 @@ def unregister(start_client: StartClient) -> None:
     client.unregister("out")
 
 
+@pytest.mark.jack2("what JACK2 leaves of a port that is gone")
 @pytest.mark.parametrize("go", [crash, leave, unregister])
 async def test_jack2_gives_the_next_port_nothing_of_the_one_before(
     go: Callable[[StartClient], None], running_server: JackServer, router: Router, start_client: StartClient
@@ -225,6 +219,7 @@ async def test_jack2_gives_the_next_port_nothing_of_the_one_before(
     await reads(router, "second:out", None, "cv")
 
 
+@pytest.mark.jack2("what JACK2 leaves of a port that is gone")
 async def test_next_server_begins_with_nothing(running_server: JackServer, router: Router, start_client: StartClient) -> None:
     want(router)
     await start(router)
@@ -245,13 +240,15 @@ async def test_what_the_message_bus_is_told(running_server: JackServer, router: 
     router.subscribe(told)
     await start(router)
     synth = start_client("synth", outputs=["out", "mod", "plain"])
-    synth.set_property("out", PRETTY, "Left \udce9")
+    # PipeWire takes text only.
+    byte, shown = ("\udce9", r"\xe9") if running_server.implementation is Implementation.JACK2 else ("é", "é")
+    synth.set_property("out", PRETTY, f"Left {byte}")
     synth.set_property("mod", SIGNAL, "CV")
     await reads(router, "synth:plain", None)
     call = Call("", "/", None, "GetMetadata", "", [], 1, wants_reply=True)
     assert face.get_metadata(call) == []
     want(router)
-    wanted = [("synth:out", r"Left \xe9", ""), ("synth:mod", "", "CV")]
+    wanted = [("synth:out", f"Left {shown}", ""), ("synth:mod", "", "CV")]
     await until(lambda: face.get_metadata(call) == wanted)
     await until(lambda: bool(told.diffs[-1].metadata))
     assert graph_changed_body(told.diffs[-1])[2:] == ([], [], [], [], {"metadata": variant("a(sss)", wanted)})
@@ -266,7 +263,7 @@ class Program:
     """A program that says a word when it is ready, and one for each line that it gets."""
 
     def __init__(self, server: JackServer, source: str, *arguments: str) -> None:
-        env = os.environ | {"JACK_DEFAULT_SERVER": server.name}
+        env = os.environ | client_env(server.name)
         command = [sys.executable, "-c", source, *arguments]
         self.popen = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.hears(10)
@@ -297,7 +294,7 @@ def locked_database(server: JackServer, port: str, log: Path) -> Iterator[None]:
     standstill, too.
     """
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, DATABASE, ignore_errors=True)
+        stack.callback(forget_metadata)
         stack.callback(server.kill)
         other = JackServer(log)
         other.start()
@@ -313,6 +310,7 @@ def locked_database(server: JackServer, port: str, log: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.jack2("PipeWire has no database")
 async def test_locked_database_keeps_nothing_else_waiting(
     running_server: JackServer, router: Router, start_client: StartClient, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -334,14 +332,15 @@ async def test_locked_database_keeps_nothing_else_waiting(
 @contextmanager
 def broken_database() -> Iterator[None]:
     """Let there be a file where the database's folder should be."""
-    shutil.rmtree(DATABASE)
-    DATABASE.touch()
+    forget_metadata()
+    METADATA.touch()
     try:
         yield
     finally:
-        DATABASE.unlink()
+        METADATA.unlink()
 
 
+@pytest.mark.jack2("PipeWire has no database")
 async def test_broken_database_is_none(
     running_server: JackServer, router: Router, start_client: StartClient, caplog: pytest.LogCaptureFixture
 ) -> None:

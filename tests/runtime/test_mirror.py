@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -305,3 +306,200 @@ def test_after_a_loss_all_metadata_is_read() -> None:
     mirror.collect(protocol.PORTS, [(1, b"a:out", 2, AUDIO, ()), (2, b"a:in", 1, AUDIO, ())])
     assert not mirror.finish_load()
     assert mirror.take_unread().keys() == {1, 2}
+
+
+def look(mirror: Mirror, *rows: tuple[int, bytes, bytes | None, bytes | None]) -> Changes:
+    """Let another client read the graph, and this of its metadata."""
+    mirror.begin_load()
+    mirror.collect(protocol.PORTS, [(1, b"a-7:out", 2, AUDIO, ()), (2, b"a:in", 1, AUDIO, ())])
+    mirror.collect(protocol.METADATA, rows)
+    return mirror.finish_load(by_another=True)
+
+
+def test_what_ours_was_not_told_of_is_called_as_it_calls_the_client() -> None:
+    mirror = with_two_ports()
+    mirror.begin_load()
+    rows = [(1, b"a-7:out"), (2, b"a-7:in"), (3, b"a-7:new"), (4, b"b-9:unknown"), (5, b"a:in")]
+    mirror.collect(protocol.PORTS, [(number, name, 2, AUDIO, ()) for number, name in rows])
+    mirror.finish_load(by_another=True)
+    assert set(mirror.graph.ports) == {"a:out", "a:in", "a:new", "b-9:unknown"}
+    assert mirror._ids[PortName("a:in")] == 2, "who has that name here is there"
+
+
+def test_what_another_client_was_told_is_all_there_is() -> None:
+    mirror = with_two_ports()
+    mirror.metadata_gets_lost = True
+    mirror.take_unread()
+    assert look(mirror, (1, b"a-7:out", b"Left", b"CV"), (2, b"a:in", b"In", None), (3, b"b:gone", b"Late", None))
+    assert said(mirror) == {"a:out": ("Left", "cv"), "a:in": ("In", "audio")}
+    assert look(mirror, (1, b"a-7:out", None, None))
+    assert said(mirror) == {"a:out": (None, "audio"), "a:in": ("In", "audio")}
+    mirror.want_metadata(wanted=False)
+    assert not look(mirror, (1, b"a-7:out", b"Left", b"CV"))
+
+
+def test_where_metadata_gets_lost_what_our_client_does_not_know_is_kept() -> None:
+    mirror = with_two_ports()
+    mirror.metadata_gets_lost = True
+    look(mirror, (1, b"a-7:out", b"L\xe9ft", b"CV"))
+    assert read(mirror, (1, b"a:out", None, None), (2, b"a:in", None, None)) == {
+        "a:out": ("L\udce9ft", "cv"),
+        "a:in": (None, "audio"),
+    }
+    mirror.fold([event(memory.EVENT_PROPERTY, 1)])
+    assert read(mirror, (1, b"a:out", b"Right", None))["a:out"] == ("Right", "cv")
+    mirror.fold([event(memory.EVENT_PROPERTY, 1)])
+    assert read(mirror, (1, b"a:out", b"", b"AUDIO"))["a:out"] == ("", "audio")
+
+
+def of_jack2() -> Mirror:
+    """Give a mirror with metadata wanted, of a server that keeps it when it is killed."""
+    mirror = Mirror()
+    mirror.metadata_outlives = True
+    mirror.want_metadata(wanted=True)
+    return mirror
+
+
+def next_generation(mirror: Mirror, *ports: tuple[int, bytes]) -> None:
+    """Let a generation end, and another one begin with these ports."""
+    mirror.clear()
+    mirror.begin_load()
+    mirror.collect(protocol.PORTS, [(number, name, 2, AUDIO, ()) for number, name in ports])
+    mirror.finish_load()
+
+
+def read(mirror: Mirror, *rows: tuple[int, bytes, bytes | None, bytes | None]) -> dict[str, tuple[str | None, str]]:
+    """Let rows be read, and give what is known then."""
+    mirror.take_metadata(mirror.take_unread(), rows)
+    return said(mirror)
+
+
+def test_what_a_killed_server_left_of_another_port_is_nobodys() -> None:
+    mirror = of_jack2()
+    next_generation(mirror, (1, b"a:out"))
+    assert read(mirror, (1, b"a:out", b"Left", b"CV")) == {"a:out": ("Left", "cv")}
+    for _ in range(2):
+        next_generation(mirror, (1, b"b:out"), (2, b"a:out"))
+        told = read(mirror, (1, b"b:out", b"Left", b"CV"), (2, b"a:out", b"Left", b"CV"))
+        assert told == {"b:out": (None, "audio"), "a:out": ("Left", "cv")}
+    next_generation(mirror, (1, b"a:out"))
+    assert read(mirror, (1, b"a:out", b"Left", b"CV")) == {"a:out": ("Left", "cv")}, "its own, from before"
+
+
+def test_what_somebody_sets_counts_whatever_was_left() -> None:
+    mirror = of_jack2()
+    next_generation(mirror, (1, b"a:out"))
+    read(mirror, (1, b"a:out", b"Left", None))
+    next_generation(mirror, (1, b"b:out"))
+    mirror.fold([event(memory.EVENT_PROPERTY, 1)])
+    assert read(mirror, (1, b"b:out", b"Left", None)) == {"b:out": ("Left", "audio")}
+    next_generation(mirror, (1, b"c:out"))
+    assert read(mirror, (1, b"c:out", b"Right", None)) == {"c:out": ("Right", "audio")}, "it was said after the last look"
+    next_generation(mirror, (1, b"d:out"))
+    read(mirror, (1, b"d:out", None, None))
+    next_generation(mirror, (1, b"e:out"))
+    assert read(mirror, (1, b"e:out", b"Right", None)) == {"e:out": ("Right", "audio")}, "it was gone meanwhile"
+
+
+def test_what_was_set_and_not_read_is_left_over_too() -> None:
+    mirror = of_jack2()
+    next_generation(mirror, (1, b"a:out"))
+    mirror.fold([event(memory.EVENT_PROPERTY, 1)])
+    next_generation(mirror, (1, b"b:out"))
+    assert read(mirror, (1, b"b:out", b"Left", None)) == {"b:out": (None, "audio")}
+
+
+def test_what_a_port_says_again_is_heard_whichever_id_it_has() -> None:
+    mirror = of_jack2()
+    next_generation(mirror, (1, b"a:out"), (2, b"b:out"))
+    for number in (1, 2):
+        mirror.fold([event(memory.EVENT_PROPERTY, number)])
+    read(mirror, (1, b"a:out", b"Left", None), (2, b"b:out", b"Right", None))
+    next_generation(mirror, (1, b"b:out"), (2, b"a:out"), (3, b"c:out"))
+    told = read(mirror, (1, b"b:out", b"Right", None), (2, b"a:out", b"Right", None), (3, b"c:out", None, None))
+    assert told == {"b:out": ("Right", "audio"), "a:out": (None, "audio"), "c:out": (None, "audio")}, "only b:out has said that"
+    next_generation(mirror, (1, b"a:out"), (3, b"b:out"))
+    told = read(mirror, (1, b"a:out", b"Right", None), (3, b"b:out", b"Right", None))
+    assert told == {"a:out": (None, "audio"), "b:out": ("Right", "audio")}
+
+
+def test_what_a_port_has_taken_back_it_does_not_say_again() -> None:
+    mirror = of_jack2()
+    next_generation(mirror, (1, b"a:out"), (2, b"b:out"))
+    for said in (b"Left", None):
+        mirror.fold([event(memory.EVENT_PROPERTY, 2)])
+        read(mirror, (1, b"a:out", b"Left", None), (2, b"b:out", said, None))
+    next_generation(mirror, (1, b"b:out"))
+    assert read(mirror, (1, b"b:out", b"Left", None)) == {"b:out": (None, "audio")}
+
+
+@pytest.mark.parametrize(("name", "again"), [("a:out", "Left"), ("c:out", None)])
+def test_what_is_found_changed_is_heard_but_certain_only_at_an_id_that_was_its_own(name: str, again: str | None) -> None:
+    mirror = of_jack2()
+    next_generation(mirror, (1, b"a:out"), (2, b"b:out"))
+    read(mirror, (1, b"a:out", None, None), (2, b"b:out", b"Left", None))
+    next_generation(mirror, (1, name.encode()))
+    assert read(mirror, (1, name.encode(), b"Left", None)) == {name: ("Left", "audio")}
+    next_generation(mirror, (2, name.encode()))
+    assert read(mirror, (2, name.encode(), b"Left", None)) == {name: (again, "audio")}
+
+
+def test_what_is_set_before_the_port_is_told_is_its_own() -> None:
+    mirror = of_jack2()
+    next_generation(mirror, (1, b"a:out"))
+    read(mirror, (1, b"a:out", b"Left", None))
+    next_generation(mirror)
+    mirror.fold([event(memory.EVENT_PROPERTY, 1), event(memory.EVENT_PORT, 1, name=b"b:out", flags=2)])
+    assert read(mirror, (1, b"b:out", b"Left", None)) == {"b:out": ("Left", "audio")}
+    next_generation(mirror, (1, b"a:out"), (2, b"b:out"))
+    told = read(mirror, (1, b"a:out", b"Left", None), (2, b"b:out", b"Left", None))
+    assert told == {"a:out": (None, "audio"), "b:out": ("Left", "audio")}
+
+
+def test_what_was_set_of_a_port_that_never_came_is_nobodys() -> None:
+    mirror = of_jack2()
+    next_generation(mirror)
+    mirror.fold([event(memory.EVENT_PROPERTY, 1)])
+    next_generation(mirror, (1, b"b:out"))
+    assert read(mirror, (1, b"b:out", b"Left", None)) == {"b:out": (None, "audio")}
+
+
+def test_what_ports_said_is_forgotten_of_those_heard_of_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jackd_router.runtime.left_over._REMEMBERED", 2)
+    mirror = of_jack2()
+    names = (b"a:out", b"b:out", b"a:out", b"c:out")
+    for name in names:
+        next_generation(mirror, (1, name))
+        mirror.fold([event(memory.EVENT_PROPERTY, 1)])
+        read(mirror, (1, name, b"Left", None))
+    heard: dict[str, tuple[str | None, str]] = {}
+    for name in (b"a:out", b"b:out"):
+        next_generation(mirror, (1, name))
+        heard |= read(mirror, (1, name, b"Left", None))
+    assert heard == {"a:out": ("Left", "audio"), "b:out": (None, "audio")}
+
+
+def test_a_renamed_port_keeps_what_it_has() -> None:
+    mirror = of_jack2()
+    next_generation(mirror, (1, b"a:out"))
+    read(mirror, (1, b"a:out", b"Left", None))
+    mirror.fold([event(memory.EVENT_RENAME, 1, name=b"a:new")])
+    next_generation(mirror, (1, b"a:new"))
+    assert read(mirror, (1, b"a:new", b"Left", None)) == {"a:new": ("Left", "audio")}
+
+
+def test_what_was_left_is_known_after_a_loss_and_after_another_kind_of_server() -> None:
+    mirror = of_jack2()
+    next_generation(mirror, (1, b"a:out"))
+    read(mirror, (1, b"a:out", b"Left", None))
+    mirror.begin_load(after_loss=True)
+    mirror.collect(protocol.PORTS, [(1, b"a:out", 2, AUDIO, ())])
+    mirror.finish_load()
+    assert mirror.take_unread().keys() == {1}
+    mirror.metadata_outlives = False
+    next_generation(mirror, (1, b"b:out"))
+    mirror.fold([event(memory.EVENT_PROPERTY, 1)])
+    assert read(mirror, (1, b"b:out", b"Left", None)) == {"b:out": ("Left", "audio")}
+    mirror.metadata_outlives = True
+    next_generation(mirror, (1, b"c:out"))
+    assert read(mirror, (1, b"c:out", b"Left", None)) == {"c:out": (None, "audio")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -41,8 +42,9 @@ def fill(ballast: Path) -> None:
             file.write(bytes(4096))
 
 
-def make_read_only(disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+def remount(disk: Path, how: str) -> None:
+    """Let the disk be read only ("ro"), or not ("rw")."""
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
 
 
 @pytest.fixture
@@ -142,7 +144,7 @@ async def test_a_full_disk_is_one_warning_until_there_is_room(small_disk: Path, 
 
 async def test_a_disk_that_may_not_be_written_is_one_warning(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     (small_disk / "state.json").write_text("damaged")
-    make_read_only(small_disk)
+    remount(small_disk, "ro")
     file = StateFile(small_disk)
     file.read()
     (warning,) = warnings(caplog)
@@ -174,3 +176,121 @@ async def test_a_file_that_cannot_be_read_is_set_aside(tmp_path: Path, caplog: p
     (warning,) = warnings(caplog)
     assert "Is a directory" in warning
     assert names_in(tmp_path) == ["state.damaged.json"]
+
+
+async def test_what_is_no_file_of_ours_is_set_aside_without_waiting(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(2**40)  # a hole: it takes no room
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for damage, reason in ((huge, "larger than 64 MiB"), (pipe, "no regular file")):
+        caplog.clear()
+        state = StateFile(tmp_path)
+        damage.rename(state.path)
+        state.read()
+        (warning,) = warnings(caplog)
+        assert reason in warning
+        assert "state.damaged.json" in state.trouble
+
+
+async def test_a_folder_is_set_aside_beside_a_file(tmp_path: Path) -> None:
+    (tmp_path / "state.damaged.json").write_text("an earlier one")
+    file = StateFile(tmp_path)
+    (file.path / "with something in it").mkdir(parents=True)
+    file.read()
+    assert sorted(names_in(tmp_path)) == ["state.damaged-2.json", "state.damaged.json"]
+    file.start_writing()
+    file.kept.profile = "live"
+    file.changed()
+    await file.flush()
+    assert profile_in(file) == "live"
+
+
+async def test_a_damaged_file_that_cannot_be_set_aside_is_not_written_over(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (small_disk / "state.json").write_text("damaged")
+    remount(small_disk, "ro")
+    file = StateFile(small_disk)
+    file.read()
+    file.start_writing()
+    file.kept.profile = "live"
+    file.changed()
+    await file.flush()
+    assert "lost" in file.trouble
+    assert "cannot be saved" in file.trouble
+    remount(small_disk, "rw")
+    await file.flush()
+    assert profile_in(file) == "live"
+    assert (small_disk / "state.damaged.json").read_text() == "damaged"
+    assert "cannot be saved" not in file.trouble
+
+
+# ---- what is kept at once
+
+
+async def secured(folder: Path, profile: str) -> StateFile:
+    """Give a state file in which a change was kept at once, and not more."""
+    file = StateFile(folder)
+    file.read()
+    file.start_writing()
+    file.kept.profile = profile
+    file.changed()
+    await file.secure()
+    return file
+
+
+def profile_read(folder: Path) -> str:
+    """Give what the next daemon finds."""
+    file = StateFile(folder)
+    file.read()
+    return file.kept.profile
+
+
+async def test_a_change_is_kept_before_it_is_written(tmp_path: Path) -> None:
+    file = await secured(tmp_path, "live")
+    assert names_in(tmp_path) == ["state.recent.json"]
+    assert profile_read(tmp_path) == "live"
+    await file.flush()
+    assert names_in(tmp_path) == ["state.json"]
+    assert profile_read(tmp_path) == "live"
+
+
+async def test_an_older_or_damaged_one_counts_for_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    await secured(tmp_path, "older")
+    recent = tmp_path / "state.recent.json"
+    older = recent.read_bytes()
+    file = await secured(tmp_path, "newer")
+    await file.flush()
+    for damage in (older, b"", older[:-20], b"\xff"):
+        recent.write_bytes(damage)
+        assert profile_read(tmp_path) == "newer"
+    assert warnings(caplog) == []
+
+
+async def test_what_is_owned_is_told_in_few_words(tmp_path: Path) -> None:
+    pairs = [Connection(PortName(f"a:{n}"), PortName("b:in")) for n in range(1000)]
+    owned = dict.fromkeys(pairs, "r")
+    file = StateFile(tmp_path)
+    file.start_writing()
+    file.kept.run = ServerRun("run", owned=owned)
+    file.changed()
+    await file.flush()
+    del owned[pairs[0]]
+    owned[pairs[1]] = "another"
+    owned[RAW] = "r"
+    file.changed()
+    await file.secure()
+    assert (tmp_path / "state.recent.json").stat().st_size < 1000
+    following = StateFile(tmp_path)
+    following.read()
+    assert following.kept.run == ServerRun("run", owned=owned)
+
+
+async def test_nobody_waits_for_a_disk_that_takes_nothing(small_disk: Path) -> None:
+    fill(small_disk / "ballast")
+    file = await secured(small_disk / "state", "live")
+    assert names_in(small_disk / "state") == []
+    await file.flush()
+    assert "No space left on device" in file.trouble

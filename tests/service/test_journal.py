@@ -141,3 +141,14 @@ def restored_root() -> Iterator[logging.Logger]:
 def test_ids_of_events_are_ids() -> None:
     assert len({event.value for event in Event}) == len(Event)
     assert all(re.fullmatch("[0-9a-f]{32}", event.value) for event in Event)
+
+
+def test_the_target_is_where_the_log_goes() -> None:
+    program = (
+        "from jackd_router.service import journal\n"
+        "import logging\n"
+        "logging.basicConfig(handlers=[journal.JournalFields(lambda *text, **fields: None)])\n"
+        "print(journal.log_target())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "journal\n"

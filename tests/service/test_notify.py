@@ -91,8 +91,8 @@ def test_nobody_listens_and_nothing_happens(tmp_path: Path, monkeypatch: pytest.
     ("usec", "pid", "interval"),
     [
         ("30000000", None, 10.0),
-        ("30000000", str(os.getpid()), 10.0),
-        ("30000000", str(os.getpid() + 1), None),
+        pytest.param("30000000", str(os.getpid()), 10.0, id="ours"),
+        pytest.param("30000000", str(os.getpid() + 1), None, id="that of another process"),
         ("0", None, None),
         ("soon", None, None),
         (None, None, None),

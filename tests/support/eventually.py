@@ -62,3 +62,12 @@ async def eventually_async(
             attempts.last = error
         attempts.give_up_when_late()
         await asyncio.sleep(_INTERVAL_S)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition that comes true while the event loop runs."""
+
+    async def holds() -> object:
+        return condition()
+
+    await eventually_async(holds)

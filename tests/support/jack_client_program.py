@@ -10,38 +10,53 @@ import json
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Sequence
-from typing import TypeAlias, cast
+from contextlib import suppress
+from operator import itemgetter
+from typing import Any, TypeAlias, cast
 
 import jack
 import numpy as np
 from numpy.typing import NDArray
 
 Samples: TypeAlias = NDArray[np.float32]
+OwnMidiPort: TypeAlias = Any  # JACK-Client declares none of its own
 Answer: TypeAlias = dict[str, object]
+Event: TypeAlias = tuple[int, bytes]
+"""Frame, and the bytes."""
 
 _METADATA = "http://jackaudio.org/metadata/"
 
 
 class Sound:
-    """What the process callback sends and records. Swapped whole by the request thread."""
+    """What the process callback sends, records and compares. Swapped whole by the request thread."""
 
     def __init__(
-        self, send: dict[str, Samples], record: Sequence[str], frames: int, *, at: int | None = None, repeat: bool = False
+        self,
+        send: dict[str, Samples],
+        record: Sequence[str],
+        frames: int,
+        *,
+        expect: dict[str, Samples] | None = None,
+        at: int | None = None,
+        repeat: bool = False,
     ) -> None:
         self.send = send
         self.recorded = {port: np.zeros(frames, np.float32) for port in record}
         self.frames = frames
+        self.expect = expect or {}
+        self.differing = 0
+        self.first: int | None = None
         self.at = at
         self.repeat = repeat
         self.position = 0
         self.xruns = 0
         self.done = threading.Event()
 
-    def block(self, port: str, frames: int) -> Samples:
-        """Give the next frames to send on a port."""
+    def block(self, samples: Samples | None, frames: int) -> Samples:
+        """Give the next frames of what is sent or expected on a port."""
         out = np.zeros(frames, np.float32)
-        samples = self.send.get(port)
         if samples is not None and samples.size:
             at = np.arange(self.position, self.position + frames)
             inside = at < samples.size
@@ -53,10 +68,51 @@ class Sound:
         end = min(self.position + block.size, self.frames)
         self.recorded[port][self.position : end] = block[: max(0, end - self.position)]
 
+    def compare(self, port: str, block: Samples) -> None:
+        """Count the frames that are not bit for bit what is expected: a NaN never equals itself."""
+        wrong = np.flatnonzero(block.view(np.uint32) != self.block(self.expect[port], block.size).view(np.uint32))
+        if wrong.size:
+            self.differing += wrong.size
+            self.first = self.position + int(wrong[0]) if self.first is None else self.first
+
     def advance(self, frames: int) -> None:
         """Go on to the next period."""
         self.position += frames
         if not self.repeat and self.position >= self.frames:
+            self.done.set()
+
+
+class Events:
+    """The MIDI events that the process callback sends and records, by frames from its begin on: see Sound."""
+
+    def __init__(self, send: dict[str, list[Event]], record: Sequence[str], frames: int, *, at: int | None = None) -> None:
+        self.send = {port: deque(sorted(events, key=itemgetter(0))) for port, events in send.items()}
+        self.recorded: dict[str, list[Event]] = {port: [] for port in record}
+        self.frames = frames
+        self.at = at
+        self.position = 0
+        self.done = threading.Event()
+
+    def advance(self, client: jack.Client, ports: dict[str, OwnMidiPort], frames: int) -> None:
+        """Send and record one period."""
+        if self.at is not None and client.last_frame_time < self.at:
+            for port in ports.values():
+                if port.is_output:
+                    port.clear_buffer()
+            return
+        self.at = None
+        for name, port in ports.items():
+            if port.is_output:
+                port.clear_buffer()
+                waiting = self.send.get(name, deque())
+                while waiting and waiting[0][0] < self.position + frames:
+                    frame, event = waiting.popleft()
+                    port.write_midi_event(frame - self.position, event)
+            elif name in self.recorded and not self.done.is_set():
+                for frame, data in port.incoming_midi_events():
+                    self.recorded[name].append((self.position + frame, bytes(data)))
+        self.position += frames
+        if self.position >= self.frames:
             self.done.set()
 
 
@@ -66,8 +122,9 @@ class Program:
     def __init__(self, name: str, *, active: bool) -> None:
         self.client = jack.Client(name, no_start_server=True)
         self.audio: dict[str, jack.OwnPort] = {}  # replaced, never changed: the process callback walks over it
-        self.midi: dict[str, jack.OwnPort] = {}
+        self.midi: dict[str, OwnMidiPort] = {}
         self.sound = Sound({}, (), 0, repeat=True)
+        self.events = Events({}, (), 0)
         self.client.set_process_callback(self.process)
         self.client.set_xrun_callback(self.xrun)
         if active:
@@ -79,7 +136,8 @@ class Program:
         return {}
 
     def process(self, frames: int) -> None:
-        """Send and record one period."""
+        """Send, record and compare one period."""
+        self.events.advance(self.client, self.midi, frames)
         sound = self.sound
         ports = self.audio
         # The server's clock, which is the same for all clients in a period, is asked for the beginning only: after an
@@ -89,11 +147,13 @@ class Program:
             sound.at = None
         for name, port in ports.items():
             if port.is_output:
-                port.get_array()[:] = sound.block(name, frames) if begun else 0
+                port.get_array()[:] = sound.block(sound.send.get(name), frames) if begun else 0
         if not begun or sound.done.is_set():
             return
         for name in sound.recorded:
             sound.keep(name, ports[name].get_array())
+        for name in sound.expect:
+            sound.compare(name, ports[name].get_array())
         sound.advance(frames)
 
     def xrun(self, delayed_usecs: float) -> None:
@@ -108,11 +168,10 @@ class Program:
             ("midi", "output"): self.client.midi_outports,
             ("midi", "input"): self.client.midi_inports,
         }[type, flow]
-        made = {port: cast(jack.OwnPort, group.register(port)) for port in ports}
         if type == "audio":
-            self.audio = self.audio | made
+            self.audio = self.audio | {port: cast(jack.OwnPort, group.register(port)) for port in ports}
         else:
-            self.midi = self.midi | made
+            self.midi = self.midi | {port: group.register(port) for port in ports}
         return {}
 
     def unregister(self, ports: list[str]) -> Answer:
@@ -159,17 +218,29 @@ class Program:
 
     def ports(self) -> Answer:
         """List all ports."""
-        return {"ports": [port.name for port in self.client.get_ports()]}
+        return {"ports": [port.name for port in self._all_ports()]}
+
+    def _all_ports(self, *, is_output: bool = False) -> list[jack.Port]:
+        """Ask for them, and again where one of those that libjack has named is gone when JACK-Client looks at it."""
+        for _ in range(20):
+            with suppress(jack.JackError):
+                return self.client.get_ports(is_output=is_output)
+        return self.client.get_ports(is_output=is_output)
 
     def connections(self) -> Answer:
         """List all connections."""
-        sources = self.client.get_ports(is_output=True)
+        sources = self._all_ports(is_output=True)
         pairs = [(source.name, end.name) for source in sources for end in self.client.get_all_connections(source)]
         return {"connections": pairs}
 
     def set_buffer_size(self, frames: int) -> Answer:
         """Change the buffer size of the server."""
         self.client.blocksize = frames
+        return {}
+
+    def set_freewheel(self, on: bool) -> Answer:
+        """Let the server run free of the clock, or not."""
+        self.client.set_freewheel(on)
         return {}
 
     def frame_time(self) -> Answer:
@@ -181,18 +252,43 @@ class Program:
         self.sound = Sound(_decoded(send), record, frames, at=at)
         return {}
 
-    def finish(self) -> Answer:
-        """Wait for the end of what was begun."""
+    def finish(self, more: int | None) -> Answer:
+        """Wait for the end of what was begun, or end it so many frames from now."""
         sound = self.sound
+        if more is not None:
+            sound.frames = min(sound.frames, sound.position + more)
         if not sound.done.wait(10):
             raise jack.JackError("no periods: the server stands still")
-        channels = {port: base64.b64encode(block.tobytes()).decode() for port, block in sound.recorded.items()}
+        recorded = {port: block[: sound.frames] for port, block in sound.recorded.items()}
+        channels = {port: base64.b64encode(block.tobytes()).decode() for port, block in recorded.items()}
         return {"channels": channels, "xruns": sound.xruns}
 
-    def play_forever(self, send: dict[str, str]) -> Answer:
-        """Repeat blocks."""
-        self.sound = Sound(_decoded(send), (), 0, repeat=True)
+    def begin_midi(self, send: dict[str, list[tuple[int, str]]], record: list[str], frames: int, at: int | None) -> Answer:
+        """Send events, and record from the same frame on."""
+        played = {port: [(frame, bytes.fromhex(event)) for frame, event in events] for port, events in send.items()}
+        self.events = Events(played, record, frames, at=at)
         return {}
+
+    def finish_midi(self) -> Answer:
+        """Wait for the end of what was begun."""
+        if not self.events.done.wait(10):
+            raise jack.JackError("no periods: the server stands still")
+        return self.heard()
+
+    def heard(self) -> Answer:
+        """Give what was recorded so far."""
+        recorded = self.events.recorded
+        return {"events": {port: [(frame, data.hex()) for frame, data in found] for port, found in recorded.items()}}
+
+    def forever(self, send: dict[str, str], expect: dict[str, str], at: int | None) -> Answer:
+        """Repeat blocks, and compare what comes in with blocks that repeat, as `begin` does once."""
+        self.sound = Sound(_decoded(send), (), 0, expect=_decoded(expect), at=at, repeat=True)
+        return {}
+
+    def compared(self) -> Answer:
+        """Tell what the comparison has found so far."""
+        sound = self.sound
+        return {"frames": sound.position, "differing": sound.differing, "first": sound.first}
 
     def _port(self, name: str) -> jack.OwnPort:
         return (self.audio | self.midi)[name]
@@ -228,7 +324,7 @@ def main(name: str, *, active: bool) -> None:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)
     # Deactivating cancels the thread of the process callback: in the middle of Python it would take the GIL with it.
-    program.sound, program.audio = Sound({}, (), 0, repeat=True), {}
+    program.sound, program.audio, program.midi = Sound({}, (), 0, repeat=True), {}, {}
     program.client.deactivate()
     program.client.close()
     # Not the interpreter's own way out: libjack's threads may still be in a callback then.

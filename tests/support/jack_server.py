@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import weakref
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
+from jackd_router.jack_host.library import Implementation
+from jackd_router.jack_io.presence import ServerSocket, jack2_socket
 from tests.support.eventually import eventually
-from tests.support.process import Process
+from tests.support.process import Process, interrupted_later
 from tests.support.unix_socket import accepts
+
+METADATA = Path(f"/dev/shm/jack_db-{os.getuid()}")
+"""Where JACK2 keeps what is said of ports: for all servers of the user, and beyond the end of those that are killed."""
 
 _taken: set[int] = set()
 
 
+def forget_metadata() -> None:
+    """Let nothing be left of servers that were killed, as after a boot; no server must run."""
+    _want_own_shm()
+    shutil.rmtree(METADATA, ignore_errors=True)
+
+
+def _want_own_shm() -> None:
+    if not os.environ.get("JACKD_ROUTER_ISOLATED"):
+        raise RuntimeError("JACK servers of the tests run in a /dev/shm of their own only: tests/isolate COMMAND")
+
+
 class JackServer:
-    """One `jackd -r -d dummy`. It can be killed and started again, under the same name."""
+    """One `jackd -d dummy`, by default without realtime priorities. It can be killed and started again, under the same name."""
 
     def __init__(
         self,
@@ -30,6 +48,8 @@ class JackServer:
         playbacks: int = 2,
         port_max: int = 2048,
         synchronous: bool = False,
+        realtime_priority: int | None = None,
+        uid: int | None = None,
     ) -> None:
         self.name = name or self._unused_name()
         self.log = log
@@ -39,9 +59,11 @@ class JackServer:
         self.playbacks = playbacks
         self.port_max = port_max
         self.synchronous = synchronous
+        self.realtime_priority = realtime_priority
+        self.uid = os.getuid() if uid is None else uid
         self._process: Process | None = None
 
-    def __enter__(self) -> JackServer:
+    def __enter__(self) -> Self:
         """Start the server."""
         self.start()
         return self
@@ -59,9 +81,34 @@ class JackServer:
         return f"test-{os.getpid()}-{number}"
 
     @property
+    def implementation(self) -> Implementation:
+        """Whose server it is."""
+        return Implementation.JACK2
+
+    @property
+    def socket(self) -> ServerSocket:
+        """Where the daemon looks for it."""
+        return jack2_socket(self.name)
+
+    @property
+    def says_realtime(self) -> bool:
+        """Whether it says that it runs with realtime priority."""
+        return self.realtime_priority is not None
+
+    @property
+    def awaited(self) -> str:
+        """What the daemon says that it waits for while the server does not run."""
+        return self.title
+
+    @property
+    def title(self) -> str:
+        """What the daemon calls it."""
+        return f"JACK server {self.name!r}"
+
+    @property
     def socket_path(self) -> Path:
         """Where clients ask for this server."""
-        return Path(f"/dev/shm/jack_{self.name}_{os.getuid()}_0")
+        return Path(f"/dev/shm/jack_{self.name}_{self.uid}_0")
 
     @property
     def pid(self) -> int:
@@ -75,17 +122,27 @@ class JackServer:
 
     def start(self) -> None:
         """Start the server and wait until it accepts clients."""
-        if not os.environ.get("JACKD_ROUTER_ISOLATED"):
-            raise RuntimeError("JACK servers of the tests run in a /dev/shm of their own only: tests/isolate COMMAND")
+        _want_own_shm()
         # A server that was killed leaves its socket; without it, accepting means: the new one.
         self.socket_path.unlink(missing_ok=True)
-        server = ["jackd", "--name", self.name, "--no-realtime", "--port-max", str(self.port_max)]
+        with interrupted_later():
+            self._process = Process(self._command(), self.log, os.environ | self._environment(), uid=self.uid)
+        eventually(self._accepts, what=f"the server {self.name} accepts clients")
+
+    def _environment(self) -> dict[str, str]:
+        return {}
+
+    def _command(self) -> list[str]:
+        server = ["jackd", "--name", self.name, "--port-max", str(self.port_max)]
+        if self.realtime_priority is None:
+            server.append("--no-realtime")
+        else:
+            server += ["--realtime", "--realtime-priority", str(self.realtime_priority)]
         if self.synchronous:
             server.append("--sync")
         driver = ["-d", "dummy", "--rate", str(self.rate_hz), "--period", str(self.period_frames)]
         driver += ["--capture", str(self.captures), "--playback", str(self.playbacks)]
-        self._process = Process(server + driver, self.log)
-        eventually(self._accepts, what=f"jackd {self.name} accepts clients")
+        return server + driver
 
     def kill(self) -> None:
         """End the server as a crash would."""
@@ -99,7 +156,7 @@ class JackServer:
     def freeze(self) -> None:
         """Stop the server where it stands: it stays, and answers nothing."""
         self._running().send(signal.SIGSTOP)
-        eventually(self._stands, what=f"all threads of jackd {self.name} stand still")
+        eventually(self._stands, what=f"all threads of the server {self.name} stand still")
 
     def resume(self) -> None:
         """Let a frozen server go on."""
@@ -115,5 +172,5 @@ class JackServer:
 
     def _accepts(self) -> bool:
         if not self.is_running:
-            raise RuntimeError(f"jackd did not start:\n{self._running().output()}")
+            raise RuntimeError(f"the server did not start:\n{self._running().output()}")
         return accepts(self.socket_path)

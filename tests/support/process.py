@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 _END_TIMEOUT_S = 10
 
@@ -22,10 +24,33 @@ class Counters:
     wakeups: int
 
 
+@contextmanager
+def interrupted_later() -> Iterator[None]:
+    """Let Ctrl-C and a SIGTERM that interrupts come at the end of this: what has begun half way nobody would end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    before = {
+        number: signal.signal(number, lambda *signalled: came.append(signalled))
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(signal.getsignal(number))
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for signalled, frame in came:
+        handler = before[signal.Signals(signalled)]
+        assert callable(handler)
+        handler(signalled, frame)
+
+
 class Process:
     """One child process, whose output goes to a file."""
 
-    def __init__(self, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None, *, uid: int | None = None) -> None:
         self.log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
@@ -34,6 +59,7 @@ class Process:
                 stdout=output,
                 stderr=output,
                 env=env,
+                user=uid,
                 process_group=0,  # Ctrl-C is for whoever started it, and ends it in good order
             )
 
@@ -82,6 +108,15 @@ def children(pid: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def switches(pid: int) -> dict[int, int]:
+    """Give how often each thread of a process has left the CPU, whether it had to or not."""
+    counted: dict[int, int] = {}
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            counted[int(thread.name)] = _switches(thread)
+    return counted
+
+
 def counters(pid: int, *, without_threads: Sequence[str] = ()) -> Counters:
     """Read the counters of a running process; `without_threads` names those whose wake-ups do not count."""
     proc = Path(f"/proc/{pid}")
@@ -91,14 +126,18 @@ def counters(pid: int, *, without_threads: Sequence[str] = ()) -> Counters:
     for thread in threads:
         with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
             if (thread / "comm").read_text().strip() not in without_threads:
-                fields = _status_fields(thread)
-                wakeups += int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
+                wakeups += _switches(thread)
     return Counters(
         descriptors=len(tuple((proc / "fd").iterdir())),
         threads=len(threads),
         rss_kib=int(status["VmRSS"].split()[0]),
         wakeups=wakeups,
     )
+
+
+def _switches(thread: Path) -> int:
+    fields = _status_fields(thread)
+    return int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
 
 
 def _status_fields(directory: Path) -> dict[str, str]:

@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from tests.support.eventually import eventually
-from tests.support.process import Counters, Process, children, counters
+from tests.support.pipewire_server import server_env
+from tests.support.process import Counters, Process, children, counters, interrupted_later
 from tests.support.unix_socket import NotifySocket
 
 TRACEBACK = "Traceback (most recent call last)"
@@ -37,6 +38,9 @@ class RouterProcess:
         self.bus_address = bus_address
         self.server_name = server_name
         self.extra_env: dict[str, str] = {}
+        self.wrapper: tuple[str, ...] = ()
+        """A command that executes the daemon, as `nice` does."""
+        self.program: Sequence[str] = ("jackd_router",)  # a module, and what it is told before the command
         self.notify = NotifySocket(folder / f"notify-{next(_serial)}")
         self._process: Process | None = None
         self.state_home.mkdir(exist_ok=True)
@@ -65,17 +69,17 @@ class RouterProcess:
             "HOME": str(self.folder),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "XDG_STATE_HOME": str(self.state_home),
-            "JACK_DEFAULT_SERVER": self.server_name,
             # Without a bus: an address where nobody listens, or the one in XDG_RUNTIME_DIR would be tried.
             "DBUS_SESSION_BUS_ADDRESS": self.bus_address or f"unix:path={self.folder}/no-bus",
         }
-        return env | self.extra_env
+        return env | server_env(self.server_name) | self.extra_env
 
     def start(self, *, wait_until_ready: bool = True) -> None:
         """Start the daemon."""
         seen = self.notify.lines().count("READY=1")
-        argv = [sys.executable, "-m", "jackd_router", "run", "--config", str(self.config_path)]
-        self._process = Process(argv, self.log, self.env() | {"NOTIFY_SOCKET": str(self.notify.path)})
+        argv = [*self.wrapper, sys.executable, "-m", *self.program, "run", "--config", str(self.config_path)]
+        with interrupted_later():
+            self._process = Process(argv, self.log, self.env() | {"NOTIFY_SOCKET": str(self.notify.path)})
         if wait_until_ready:
             eventually(lambda: self._is_ready(seen), timeout=20, what="the daemon is ready")
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from xml.sax.saxutils import escape
 
 from tests.support.eventually import eventually
-from tests.support.process import Process
+from tests.support.process import Process, interrupted_later
 from tests.support.unix_socket import accepts
 
 # The limits are those of the distributions' session.conf: a session bus never throttles its own user.
@@ -52,10 +52,18 @@ class SessionBus:
 
     def __enter__(self) -> SessionBus:
         """Start the bus."""
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End the bus, if it still runs."""
+        self.close()
+
+    def close(self) -> None:
         """End the bus, if it still runs."""
         if self._process is not None and self._process.status() is None:
             self._process.terminate()
@@ -63,7 +71,8 @@ class SessionBus:
     def start(self) -> None:
         """Start the bus and wait until it accepts connections."""
         self._socket.unlink(missing_ok=True)
-        self._process = Process(["dbus-daemon", f"--config-file={self._configuration}", "--nofork", "--nopidfile"], self.log)
+        with interrupted_later():
+            self._process = Process(["dbus-daemon", f"--config-file={self._configuration}", "--nofork", "--nopidfile"], self.log)
         eventually(self._listens, what="dbus-daemon listens")
 
     def kill(self) -> None:

@@ -5,53 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
+from tests.systemd.conftest import CHECKOUT, run
+
 DROP_INS = CHECKOUT / "systemd/jackd-router.service.d"
 
 # pip builds and installs everything anew here.
-pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a copy of the checkout: an installation builds in it."""
-    folder = tmp_path_factory.mktemp("checkout") / "jackd_router"
-    unwanted = shutil.ignore_patterns(".git", ".venv", "build", "*.egg-info", "__pycache__", "*.so", ".*_cache", ".hypothesis")
-    shutil.copytree(CHECKOUT, folder, ignore=unwanted)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give an empty home, with a space in its name."""
-    return tmp_path_factory.mktemp("home of tester")
-
-
-@pytest.fixture(scope="module")
-def env(home: Path) -> Mapping[str, str]:
-    """Give the environment of somebody who lives there and has no user manager."""
-    # pip would build with the cache of that home, which is empty: minutes for nothing.
-    cache = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True).stdout
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "DBUS_"))}
-    return {**kept, "HOME": str(home), "XDG_RUNTIME_DIR": str(home / "no-user-manager"), "PIP_CACHE_DIR": cache.strip()}
-
-
-@pytest.fixture(scope="module")
-def installed(checkout: Path, env: Mapping[str, str]) -> str:
-    """Install, and give what the installer said."""
-    return _run(checkout / "tools/install", env=env)
-
-
-def _run(*command: str | Path, env: Mapping[str, str]) -> str:
-    done = subprocess.run(command, env=dict(env), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("installed")]
 
 
 def _files(home: Path) -> set[str]:
@@ -61,7 +25,7 @@ def _files(home: Path) -> set[str]:
 
 
 def test_installed_program_runs(installed: str, home: Path, env: Mapping[str, str]) -> None:
-    assert _run(home / ".local/bin/jackd-router", "--version", env=env).startswith("jackd-router ")
+    assert run(home / ".local/bin/jackd-router", "--version", env=env).startswith("jackd-router ")
     assert "systemctl --user enable --now jackd-router" in installed
 
 
@@ -85,7 +49,7 @@ def test_contract_and_kernel_are_part_of_the_program(installed: str, home: Path)
 
 
 def test_sample_configuration_is_accepted(installed: str, home: Path, env: Mapping[str, str]) -> None:
-    _run(home / ".local/bin/jackd-router", "check", home / ".config/jackd-router/router.toml", env=env)
+    run(home / ".local/bin/jackd-router", "check", home / ".config/jackd-router/router.toml", env=env)
 
 
 @pytest.mark.parametrize("drop_in", [None, "50-userns.conf", "50-notify-reload.conf"])
@@ -127,12 +91,12 @@ def test_foreign_program_of_that_name_is_left_alone(checkout: Path, tmp_path: Pa
 def test_installs_anew_only_what_has_changed(installed: str, checkout: Path, home: Path, env: Mapping[str, str]) -> None:
     mark = home / ".local/share/jackd-router/venv/mark"
     mark.touch()
-    assert _run(checkout / "tools/install", env=env).splitlines()[-3:] == installed.splitlines()[-3:]
+    assert run(checkout / "tools/install", env=env).splitlines()[-3:] == installed.splitlines()[-3:]
     assert mark.exists()
 
     with (checkout / "jackd_router/__init__.py").open("a") as source:
         source.write('\n__version__ = "99"\n')
-    assert "installed jackd-router 99" in _run(checkout / "tools/install", env=env)
+    assert "installed jackd-router 99" in run(checkout / "tools/install", env=env)
     assert not mark.exists()
 
 
@@ -140,9 +104,9 @@ def test_what_is_the_users_stays(installed: str, checkout: Path, home: Path, env
     configuration, state = home / ".config/jackd-router/router.toml", home / ".local/state/jackd-router/state.json"
     configuration.write_text("# mine\n")
     state.write_text("{}\n")
-    assert f"kept your configuration: {configuration}" in _run(checkout / "tools/install", env=env)
+    assert f"kept your configuration: {configuration}" in run(checkout / "tools/install", env=env)
 
-    said = _run(checkout / "tools/uninstall", env=env)
+    said = run(checkout / "tools/uninstall", env=env)
     assert _files(home) == {".config/jackd-router/router.toml", ".local/state/jackd-router/state.json"}
     assert (configuration.read_text(), state.read_text()) == ("# mine\n", "{}\n")
     assert not (home / ".local/share/jackd-router").exists()

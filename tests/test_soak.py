@@ -1,0 +1,49 @@
+"""The soak in small; `make soak` is the long one, and measures what depends on how busy the machine is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.figures import Bound
+from benchmarks.surroundings import Surroundings, surroundings
+from soak import deaths, frozen, mirror
+from soak.lag import Clocks, clocks
+from soak.studio import NATIVE, PLAYBACKS
+
+DEATHS = 40
+
+
+@pytest.fixture
+def around() -> Iterator[Surroundings]:
+    """Give where the soak runs."""
+    with surroundings(NATIVE) as around:
+        yield around
+
+
+@pytest.fixture
+def files(around: Surroundings) -> Iterator[Clocks]:
+    """Give where the daemon counts."""
+    with clocks(around) as files:
+        yield files
+
+
+def broken(facts: list[Bound]) -> list[str]:
+    """Give what is not as it must be."""
+    return [str(fact) for fact in facts if not fact.kept]
+
+
+@pytest.mark.timeout(60 + 3 * DEATHS)
+def test_everything_is_back_after_each_death(around: Surroundings, files: Clocks) -> None:
+    # Without PipeWire: 0.3.65 crashes, hangs and forgets ports often enough on a busy machine that this test would fail for it.
+    assert broken(deaths.run(around, files, DEATHS, seed=1, pipewires=0).facts()) == []
+
+
+@pytest.mark.timeout(120)
+def test_a_frozen_server_is_told_of_and_waited_for(around: Surroundings, files: Clocks) -> None:
+    assert broken(frozen.run(around, files, around.server(playbacks=PLAYBACKS), seconds=5).facts()) == []
+
+
+def test_the_mirror_is_right_after_each_round(around: Surroundings, files: Clocks) -> None:
+    assert broken(mirror.run(around, files, around.server(), rounds=10).facts()) == []
