@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-from benchmarks import burst, full_server, idle, matching, reaction, restart
+from benchmarks import (
+    burst,
+    cold,
+    deadlines,
+    flood,
+    full_server,
+    get_graph,
+    idle,
+    matching,
+    passthrough,
+    reaction,
+    replans,
+    restart,
+)
 from benchmarks.figures import Bound
+from benchmarks.machine import chapter, describe
 from benchmarks.surroundings import Surroundings, surroundings
 
 MEASUREMENTS: dict[str, Callable[..., list[Bound]]] = {
@@ -21,6 +31,12 @@ MEASUREMENTS: dict[str, Callable[..., list[Bound]]] = {
     "idle": idle.measure,
     "matching": matching.measure,
     "full-server": full_server.measure,
+    "get-graph": get_graph.measure,
+    "flood": flood.measure,
+    "replans": replans.measure,
+    "passthrough": passthrough.measure,
+    "cold": cold.measure,
+    "deadlines": deadlines.measure,
 }
 
 
@@ -34,7 +50,7 @@ def main() -> int:
         parser.error(f"there is no benchmark {unknown[0]!r}")
     bounds: list[Bound] = []
     with surroundings() as around:
-        print(_machine())
+        print(describe())
         for name in arguments.what or MEASUREMENTS:
             bounds += _measured(name, around, quick=arguments.quick)
     print("\n" + "\n".join(map(str, bounds)))
@@ -42,29 +58,8 @@ def main() -> int:
 
 
 def _measured(name: str, around: Surroundings, *, quick: bool) -> list[Bound]:
-    print(f"\n== {name} ==", flush=True)
-    began, waited = time.monotonic(), _waited_s()
-    bounds = MEASUREMENTS[name](around, quick=quick)
-    share = (_waited_s() - waited) / (time.monotonic() - began)
-    print(f"\n({time.monotonic() - began:.0f} s; in {share:.0%} of them something on this machine waited for a CPU)", flush=True)
-    return bounds
-
-
-def _waited_s() -> float:
-    """Give for how long since its start something on the machine waited for a CPU; 0 where the kernel does not count that."""
-    try:
-        some = Path("/proc/pressure/cpu").read_text().splitlines()[0]
-    except OSError:
-        return 0.0
-    return int(some.rpartition("=")[2]) / 1e6
-
-
-def _machine() -> str:
-    policy = {os.SCHED_OTHER: "SCHED_OTHER", os.SCHED_RR: "SCHED_RR", os.SCHED_FIFO: "SCHED_FIFO"}.get(
-        os.sched_getscheduler(0), "?"
-    )
-    load = f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f} before, {policy}"
-    return f"{platform.platform()}, {load}, Python {platform.python_version()}"
+    with chapter(name):
+        return MEASUREMENTS[name](around, quick=quick)
 
 
 if __name__ == "__main__":

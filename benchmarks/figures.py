@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,25 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """Give the smallest value that so many percent of all do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100).__int__() - 1)]
+
+
+def signed_rank(differences: Sequence[float]) -> float:
+    """Give the chance of differences that are as much above 0 as these, or more, where either sign is as likely as the other.
+
+    Wilcoxon's signed-rank test, one-sided and exact: those that are 0 say nothing, equal ones share their ranks.
+    """
+    sizes = sorted(abs(difference) for difference in differences if difference)
+    # Twice the rank, which is whole for shared ranks, too: first place and last place of that size, from 1.
+    twice = {size: bisect_left(sizes, size) + 1 + bisect_right(sizes, size) for size in sizes}
+    above = sum(twice[difference] for difference in differences if difference > 0)
+    ways = {0: 1}
+    """How many choices of signs have which sum of ranks above 0."""
+    for size in sizes:
+        grown = dict(ways)
+        for total, count in ways.items():
+            grown[total + twice[size]] = grown.get(total + twice[size], 0) + count
+        ways = grown
+    return float(sum(count for total, count in ways.items() if total >= above) / 2 ** len(sizes))
 
 
 def median_range(runs: Sequence[Sequence[float]]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
 
 from benchmarks.figures import Bound, ms, table
 from benchmarks.surroundings import Surroundings
 from tests.daemon.remote import NO_OPTIONS, Remote
+from tests.support.eventually import eventually
 
 CROWDS = ("Calf Studio Gear 9", "ardour/Track 12", "jack_mixer 16", "qsynth.3", "REAPER#2")
 PORTS_EACH = 760
@@ -75,8 +76,10 @@ def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
         router = stack.enter_context(around.router("", server))
         other = router.folder / "other.toml"
         assert router.bus_address is not None
-        calm = _longest(router.bus_address, lambda: time.sleep(1))
-        plans, waits = _plans(router.bus_address, other, rounds=3 if quick else 15)
+        remote = stack.enter_context(closing(Remote(router.bus_address)))
+        eventually(lambda: remote.call("Graph.ListPorts", "sa{sv}", "", NO_OPTIONS))  # they are read by then
+        calm = longest_call(router.bus_address, lambda: time.sleep(1))
+        plans, waits = _plans(remote, router.bus_address, other, rounds=3 if quick else 15)
     rows = [
         ["the plan of a file with 500 other rules", ms(median(plans)), ms(max(plans))],
         ["the longest call of somebody else meanwhile", ms(median(waits)), ms(max(waits))],
@@ -93,9 +96,8 @@ def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
     ]
 
 
-def _plans(address: str, file: Path, rounds: int) -> tuple[list[float], list[float]]:
+def _plans(remote: Remote, address: str, file: Path, rounds: int) -> tuple[list[float], list[float]]:
     """Give how long each plan takes, and the longest call beside it, in µs."""
-    remote = Remote(address)
     plans, waits = [], []
     for number in range(rounds):
         file.write_text(rules(shift=number))
@@ -107,12 +109,11 @@ def _plans(address: str, file: Path, rounds: int) -> tuple[list[float], list[flo
             assert valid
             assert len(report["connect"]) > 300
 
-        waits.append(_longest(address, plan))
-    remote.close()
+        waits.append(longest_call(address, plan))
     return plans, waits
 
 
-def _longest(address: str, work: Callable[[], None]) -> float:
+def longest_call(address: str, work: Callable[[], None]) -> float:
     """Give the longest call of somebody else while something is done."""
     caller = _Caller(address)
     try:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.figures import Bound, table
 from benchmarks.surroundings import Surroundings, hosts_settled
+from tests.support.process import switches
 from tests.support.router_process import RouterProcess
 
 MOST_PER_SECOND = 3.0
@@ -75,14 +75,6 @@ def _running(around: Surroundings, case: Case) -> Iterator[tuple[RouterProcess, 
 
 def _rates(pid: int, seconds: int) -> list[float]:
     """Give the context switches per second of each thread of a process."""
-    before = _switches(pid)
+    before = switches(pid)
     time.sleep(seconds)
-    return [(count - before.get(thread, 0)) / seconds for thread, count in _switches(pid).items()]
-
-
-def _switches(pid: int) -> dict[str, int]:
-    switches: dict[str, int] = {}
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        fields = dict(line.split(":", 1) for line in (thread / "status").read_text().splitlines())
-        switches[thread.name] = int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
-    return switches
+    return [(count - before.get(thread, 0)) / seconds for thread, count in switches(pid).items()]

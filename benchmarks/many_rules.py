@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jackd_router.core.config import Config
@@ -54,7 +54,8 @@ class Client:
 class Studio:
     """Rules, and the ports that they find."""
 
-    text: str
+    rules: tuple[str, ...]
+    """What each says, without its name."""
     config: Config
     others: tuple[Port, ...]
     """Ports that no rule for `sources` and `destinations` touches."""
@@ -67,7 +68,7 @@ class Studio:
 
 
 def studio(events: int, *, ports: int = PORTS, seed: int = 500) -> Studio:
-    """Give the rules, and so many ports to come and go in each direction; always the same."""
+    """Give the rules, others with each seed, and so many ports to come and go in each direction; always the same."""
     chance = random.Random(seed)
     others = _clients(ports)
     rules = [
@@ -76,18 +77,27 @@ def studio(events: int, *, ports: int = PORTS, seed: int = 500) -> Studio:
         *_between(chance, others),
     ]
     chance.shuffle(rules)
-    text = "".join(f'[[rule]]\nname = "rule {number}"\n{rule}' for number, rule in enumerate(rules))
     assert len(rules) == sum(SHARES.values())
     tones = [Client(f"tone {number}", "Signal {}", "-") for number in range(20)]
     sinks = [Client(f"sink {number}", "-", "Feed {}") for number in range(20)]
     return Studio(
-        text=text,
-        config=parse([read_document("studio.toml", text.encode())]),
+        rules=tuple(rules),
+        config=read(rules),
         others=tuple(itertools.islice(itertools.chain.from_iterable(map(_ports, others)), ports)),
         partners=tuple(port for client in (*tones, *sinks) for port in _ports(client, pairs=1) if "-" not in port.short_name),
         sources=tuple(_port(_PROBE, number, is_source=True) for number in range(1, events + 1)),
         destinations=tuple(_port(_PROBE, number, is_source=False) for number in range(1, events + 1)),
     )
+
+
+def written(rules: Sequence[str]) -> bytes:
+    """Give the file in which these rules stand."""
+    return "".join(f'[[rule]]\nname = "rule {number}"\n{rule}' for number, rule in enumerate(rules)).encode()
+
+
+def read(rules: Sequence[str]) -> Config:
+    """Give the configuration that a file with these rules makes."""
+    return parse([read_document("studio.toml", written(rules))])
 
 
 _PROBE = Client("Novation Probe 7", "Wave {}", "Tape {}")

@@ -5,34 +5,46 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
+from tests.daemon.remote import Remote
 from tests.support.eventually import eventually
-from tests.support.jack_server import JackServer
+from tests.support.jack_server import JackServer, forget_metadata
+from tests.support.pipewire_server import PipeWireServer, client_env
 from tests.support.process import children
 from tests.support.router_process import RouterProcess
 from tests.support.session_bus import SessionBus
 
-_SOURCES = Path(__file__).with_name("native")
+NATIVE = Path(__file__).with_name("native")
 _END_TIMEOUT_S = 10
 
 
 class NativeProgram:
     """One of the C programs in `native/`, while it runs."""
 
-    def __init__(self, program: Path, arguments: Sequence[str], server_name: str) -> None:
+    def __init__(self, program: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self._name = program.name
         self._popen = subprocess.Popen(
             [program, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"JACK_DEFAULT_SERVER": server_name},
+            env=os.environ | environment,
         )
+
+    @property
+    def pid(self) -> int:
+        """The process id of the program."""
+        return self._popen.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the program is over."""
+        return self._popen.poll() is not None
 
     @property
     def stdin(self) -> IO[str]:
@@ -61,21 +73,26 @@ class NativeProgram:
             raise RuntimeError(f"{self._name} ended with status {status}")
         return lines
 
+    def kill(self) -> None:
+        """End the program as it stands."""
+        self._popen.kill()
+
     def close(self) -> None:
         """End the program: some leave when their input ends, the others are killed."""
-        self.stdin.close()
-        try:
-            self._popen.wait(1)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait(_END_TIMEOUT_S)
+        with self._popen:  # closes the pipes, too
+            self.stdin.close()
+            try:
+                self._popen.wait(1)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
 
 
 class Surroundings:
     """Starts what a benchmark needs; all of it ends with the surroundings."""
 
-    def __init__(self, folder: Path, bus: SessionBus, ends: ExitStack) -> None:
+    def __init__(self, folder: Path, bus: SessionBus, ends: ExitStack, sources: Path) -> None:
         self.folder = folder
+        self._sources = sources
         self._bus = bus
         self._ends = ends
         self._serial = 0
@@ -84,31 +101,83 @@ class Surroundings:
         self._serial += 1
         return self.folder / f"{name}-{self._serial}"
 
-    def server(self, *, captures: int = 2, playbacks: int = 2, period_frames: int = 256, port_max: int = 2048) -> JackServer:
-        """Give a server at 48 kHz that is not started yet."""
-        log = self._fresh("jackd")
-        server = JackServer(log, captures=captures, playbacks=playbacks, period_frames=period_frames, port_max=port_max)
+    def fresh_folder(self, name: str) -> Path:
+        """Make a folder that nobody else uses."""
+        folder = self._fresh(name)
+        folder.mkdir()
+        return folder
+
+    def server(
+        self,
+        *,
+        captures: int = 2,
+        playbacks: int = 2,
+        period_frames: int = 256,
+        port_max: int = 2048,
+        synchronous: bool = False,
+        realtime_priority: int | None = None,
+    ) -> JackServer:
+        """Give a server at 48 kHz that is not started yet; a synchronous one waits in each period for all its clients."""
+        server = JackServer(
+            self._fresh("jackd"),
+            captures=captures,
+            playbacks=playbacks,
+            period_frames=period_frames,
+            port_max=port_max,
+            synchronous=synchronous,
+            realtime_priority=realtime_priority,
+        )
         self._ends.callback(lambda: server.terminate() if server.is_running else None)
         return server
 
+    def pipewire(self, *, captures: int = 2, playbacks: int = 2) -> PipeWireServer:
+        """Give a PipeWire that is not started yet."""
+        server = PipeWireServer(self._fresh("pipewire"), captures=captures, playbacks=playbacks)
+        self._ends.callback(lambda: server.terminate() if server.is_running else None)
+        return server
+
+    @property
+    def bus_address(self) -> str:
+        """Where the message bus of the daemons is."""
+        return self._bus.address
+
+    def remote(self) -> Remote:
+        """Connect to the message bus of the daemons."""
+        remote = Remote(self._bus.address)
+        self._ends.callback(remote.close)
+        return remote
+
     @contextmanager
-    def router(self, config: str, server: JackServer) -> Iterator[RouterProcess]:
-        """Run the daemon, connected to the server if that runs."""
-        folder = self._fresh("router")
-        folder.mkdir()
-        with RouterProcess(folder, config, bus_address=self._bus.address, server_name=server.name) as router:
+    def router(
+        self,
+        config: str,
+        server: JackServer,
+        *,
+        program: Sequence[str] = ("jackd_router",),
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[RouterProcess]:
+        """Run the daemon, connected to the server if that runs; `program` is a module that runs it, and its arguments."""
+        folder = self.fresh_folder("router")
+        router = RouterProcess(folder, config, bus_address=self._bus.address, server_name=server.name)
+        router.program = program
+        router.extra_env |= environment or {}
+        with router:
             try:
                 if server.is_running:
                     eventually(lambda: router.cli("status").returncode == 0, what="the daemon has the server")
                 yield router
             except Exception:
-                print("The daemon's last words:", *router.output().splitlines()[-20:], sep="\n  ", file=sys.stderr)
+                for who, told in (("daemon", router.output()), ("server", server.log.read_text(errors="replace"))):
+                    print(f"The {who}'s last words:", *told.splitlines()[-20:], sep="\n  ", file=sys.stderr)
                 raise
 
     @contextmanager
-    def native(self, name: str, *arguments: str, server: JackServer) -> Iterator[NativeProgram]:
+    def native(
+        self, name: str, *arguments: str, server: JackServer | None = None, environment: Mapping[str, str] | None = None
+    ) -> Iterator[NativeProgram]:
         """Run one of the C programs."""
-        program = NativeProgram(self._built(name), arguments, server.name)
+        environment = {**(client_env(server.name) if server else {}), **(environment or {})}
+        program = NativeProgram(self._built(name), arguments, environment)
         try:
             yield program
         finally:
@@ -127,16 +196,25 @@ class Surroundings:
     def _built(self, name: str) -> Path:
         program = self.folder / name
         if not program.exists():
-            flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-            subprocess.run(["gcc", *flags, str(_SOURCES / f"{name}.c"), "-o", str(program), "-ljack", "-lpthread"], check=True)
+            compile_native(self._sources / f"{name}.c", program, "-ljack", "-lpthread", "-lm")
         return program
 
 
+def compile_native(source: Path, into: Path, *arguments: str) -> None:
+    """Build a C source; it may include the headers in `native/`."""
+    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{NATIVE}"]
+    subprocess.run(["gcc", *flags, str(source), "-o", str(into), *arguments], check=True)
+
+
 @contextmanager
-def surroundings() -> Iterator[Surroundings]:
-    """Give surroundings, and end everything that was started in them."""
+def surroundings(sources: Path = NATIVE) -> Iterator[Surroundings]:
+    """Give surroundings, and end everything that was started in them; `sources` is where the native programs are.
+
+    No JACK server of others must run: what earlier ones left behind is cleared away.
+    """
+    forget_metadata()
     with TemporaryDirectory(prefix="jackd-router-bench-") as name, SessionBus(Path(name)) as bus, ExitStack() as ends:
-        yield Surroundings(Path(name), bus, ends)
+        yield Surroundings(Path(name), bus, ends, sources)
 
 
 def hosts_settled(router: RouterProcess) -> int:

@@ -5,58 +5,17 @@
  * INPUT OUTPUT ...   of buses: what comes out of OUTPUT for what goes into INPUT is measured
  * Standard input: one line "SOURCE DESTINATION" for each connection to wait for, an empty line, then "cut N" lines.
  *
- * Writes: "listening" and the time (microseconds since 1970), "restored" and how long it took (-1: not within 5 s),
+ * Writes: "listening" and the time (microseconds since 1970), "restored" and how long it took (-1: not within 12 s),
  * "ports" and their number, "gain" and the factor for each bus. Each "cut N" disconnects pair N and is answered "cut".
  */
-#include "client.h"
+#include "pairs.h"
 
 #include <math.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-enum { PAIRS = 256, NAME = 320, PATIENCE_US = 5000000 };
-
-static char source[PAIRS][NAME], destination[PAIRS][NAME];
-static int pairs;
 static jack_client_t *client;
 static jack_port_t *sent, *received;
 static _Atomic float heard;
-
-static void read_pairs(void)
-{
-    char line[2 * NAME];
-    while (pairs < PAIRS && fgets(line, sizeof line, stdin) && sscanf(line, "%319s %319s", source[pairs], destination[pairs]) == 2)
-        pairs++;
-}
-
-static int accepts(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-    int attempt = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int accepted = !connect(attempt, (struct sockaddr *)&address, sizeof address);
-    close(attempt);
-    return accepted;
-}
-
-static int connected(int pair)
-{
-    jack_port_t *port = jack_port_by_name(client, source[pair]);
-    return port && jack_port_connected_to(port, destination[pair]);
-}
-
-/* Looks only into the memory that the server shares: no request of ours stands in the way of those who work. */
-static long wait_for_pairs(long start)
-{
-    int seen = 0;
-    while (seen < pairs && now_us() - start < PATIENCE_US)
-        if (connected(seen)) seen++; else pause_us(500);
-    long took = now_us() - start;
-    for (int i = 0; i < pairs; i++)
-        if (!connected(i)) return -1;
-    return took;
-}
 
 static int count_ports(const char *of)
 {
@@ -116,7 +75,7 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_REALTIME, &listening);
     printf("listening %ld\n", listening.tv_sec * 1000000L + listening.tv_nsec / 1000);
     client = open_client("witness");
-    printf("restored %ld\n", wait_for_pairs(start));
+    printf("restored %ld\n", wait_for_pairs(client, pairs, start));
     printf("ports %d\n", count_ports(argv[2]));
     measure_gains((argc - 3) / 2, argv + 3);
     for (int number; scanf(" cut %d", &number) == 1;)
