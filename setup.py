@@ -10,10 +10,11 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
+HOST = Path("jackd_router/jack_host")
 KERNEL = Extension(
     "jackd_router.jack_host._kernel",
-    ["jackd_router/jack_host/kernel.c"],
-    depends=["jackd_router/jack_host/kernel.h"],
+    sorted(map(str, HOST.glob("*.c"))),
+    depends=sorted(map(str, HOST.glob("*.h"))),
     # No contraction of a * b + c: the same sound on every processor, and what the tests compare bit for bit.
     extra_compile_args=["-O3", "-std=gnu11", "-fopenmp-simd", "-ffp-contract=off", "-Wall", "-Wextra"],
 )
