@@ -15,6 +15,7 @@ import pytest
 from jackd_router.jack_io import child
 from jackd_router.jack_io.child import Child, Start
 from tests.jack_io.conversation import until
+from tests.support.process import children, state
 
 pytestmark = pytest.mark.asyncio
 
@@ -62,6 +63,22 @@ async def test_it_is_killed_before_it_is_started() -> None:
     assert life.child.alive
     await life.is_over()
     assert life.told[1:] == [(-9, "ended by itself with status -9")]
+
+
+async def test_it_is_killed_where_it_is_stopped_half_started() -> None:
+    """It keeps its starter waiting, and with it who is to be started next."""
+    before = Life(python("import time; time.sleep(60)"))
+    life = Life(lambda: subprocess.Popen([sys.executable, "-c", ""], preexec_fn=lambda: os.kill(os.getpid(), signal.SIGSTOP)))
+    after = Life(python("import time; time.sleep(60)"))
+    await until(lambda: any(state(pid) == "T" for pid in children(os.getpid())))
+    life.child.kill()
+    await life.is_over()
+    assert life.told[1:] == [(-9, "ended by itself with status -9")]
+    await until(lambda: after.child.pid)
+    for each in before, after:
+        assert each.child.alive
+        each.child.kill()
+        await each.is_over()
 
 
 async def test_it_cannot_be_started(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -21,6 +20,7 @@ from tests.jack_io.conftest import StartHost
 from tests.jack_io.conversation import Conversation, held, until
 from tests.support.jack_server import JackServer
 from tests.support.pipewire_server import server_env
+from tests.support.process import state
 
 pytestmark = pytest.mark.asyncio
 
@@ -80,14 +80,6 @@ def frozen(server: JackServer) -> Iterator[None]:
         yield
     finally:
         server.resume()
-
-
-def state(pid: int) -> str:
-    """Give the state of a process, "" when it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return ""
 
 
 # ---- the server

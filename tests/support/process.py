@@ -108,6 +108,14 @@ def children(pid: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def state(pid: int) -> str:
+    """Give the state of a process, "" when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
+
+
 def switches(pid: int) -> dict[int, int]:
     """Give how often each thread of a process has left the CPU, whether it had to or not."""
     counted: dict[int, int] = {}
