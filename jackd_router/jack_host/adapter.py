@@ -9,6 +9,7 @@ read metadata: that is no request to the server.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from jackd_router.jack_host.library import Implementation, implementation
 
 _EXACT_NAME_S = 1.2
 """How long the name of a client that died a moment ago may still be taken, or that of a host of ours that is just leaving."""
+_TRY_AGAIN_S = 0.005
 
 _NEAR = 16
 """How many ids ahead the next port of a listing is looked for before it is searched by name."""
@@ -252,16 +254,31 @@ class JackClient:
 def _open(name: str, server: str | None) -> Any:
     """Open a client of this very name, or, where another program keeps it, of one that the server makes of it."""
     end = time.monotonic() + _EXACT_NAME_S
+    others = (f"{name}-{number:02}" for number in itertools.count(1))  # as JACK2 makes them
+    asked = name
     while True:
         exact = time.monotonic() < end
         _forget_messages()
         try:
-            return jack.Client(name, use_exact_name=exact, no_start_server=True, servername=server)
+            client = jack.Client(asked, use_exact_name=exact, no_start_server=True, servername=server)
         except jack.JackOpenError as error:
-            if exact and not error.status.server_failed:
-                time.sleep(0.005)
-            else:
+            if not exact or error.status.server_failed:
                 raise JackError(_last_message(str(error))) from None
+        else:
+            if _is_called_so(client):
+                return client
+            client.close()
+            asked = asked if exact else next(others)
+        time.sleep(_TRY_AGAIN_S)
+
+
+def _is_called_so(client: Any) -> bool:
+    """Tell whether the server calls the client what it is told to be called.
+
+    PipeWire 0.3.65 lets several have one name. Who comes while another is there is told the name, too, but to everybody who knows
+    both, itself among them, it is `router-81`: such names differ from one client to the next.
+    """
+    return not is_pipewire() or bool(client.get_client_name_by_uuid(client.uuid) == client.name)
 
 
 def _is(port: Any, name: bytes) -> bool:

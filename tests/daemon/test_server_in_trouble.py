@@ -265,13 +265,12 @@ def test_where_there_are_too_many_clients_it_waits_for_one_to_leave(
         wait_until_told(router, remote, "connected", "ok", f"connected to JACK server '{jack_server.name}'")
 
 
-@pytest.mark.jack2("PipeWire 0.3.65 lets two clients have one name")
 def test_where_another_client_has_our_name_we_take_the_one_that_we_are_given(
     running_server: JackServer, start_client: StartClient, start_router: StartRouter, remote: Remote
 ) -> None:
     start_client("router", outputs=["main_out_1"])
     client = start_client("ears", outputs=["out"], inputs=["in"])
     router = start_router(CONFIG)
-    wait_until_told(router, remote, "connected", "ok", f"connected to JACK server '{running_server.name}' as 'router-01'")
+    wait_until_told(router, remote, "connected", "ok", f"connected to {running_server.title} as 'router-01'")
     assert remote.read("Server.ClientName") == "router-01"
     eventually(lambda: client.connections() == {("ears:out", "router-01:main_in_1"), ("router-01:main_out_1", "ears:in")})
