@@ -39,8 +39,9 @@ def _edited(draw: st.DrawFn, before: list[str]) -> list[str]:
     """Give rules in another order, some of them edited, some gone, and perhaps new ones."""
     kept = draw(st.permutations(before))[: draw(st.integers(max(0, len(before) - 2), len(before)))]
     edited = [draw(st.sampled_from(_EDITS))(text) for text in kept]
-    serial = draw(st.integers(100, 999))
-    return edited + [draw(rules(serial + number)) for number in range(draw(st.integers(0, 2)))]
+    there = {int(number) for number in re.findall(r"^name = '\D*(\d+)'", "".join(edited), re.MULTILINE)}
+    numbers = draw(st.sets(st.sampled_from([number for number in range(100, 200) if number not in there]), max_size=2))
+    return edited + [draw(rules(number)) for number in sorted(numbers)]
 
 
 def _config(texts: list[str], buses: str = "") -> Config:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jackd_router.core.selecting.patterns import Form, Pattern
-from jackd_router.core.selecting.required import fold, regex_runs
+from jackd_router.core.selecting.required import expression_of, fold, regex_runs
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,32 @@ _EXPRESSIONS = st.recursive(
     ),
     max_leaves=8,
 )
+
+
+@pytest.mark.parametrize("source", ["a(?P<b>c)(d)?", "(?i)é", "(?s)a.|(?P<x>b)(?P=x)", "(?x) a b # c", r"(?a)\w", ""])
+def test_what_is_parsed_once_is_compiled_as_ever(source: str) -> None:
+    compiled, ever = expression_of(source).compiled, re.compile(source)
+    assert (compiled.flags, compiled.groups, dict(compiled.groupindex)) == (ever.flags, ever.groups, dict(ever.groupindex))
+    for name in ("acd", "ac", "É", "a\n", "bb", "ab", "é", "w", ""):
+        found, wanted = compiled.fullmatch(name), ever.fullmatch(name)
+        assert (found and (found.groups(), found.groupdict())) == (wanted and (wanted.groups(), wanted.groupdict())), name
+
+
+@pytest.mark.parametrize("source", ["(", "a{1000000000000}", "(?P<a>)(?P<a>)", "*"])
+def test_what_cannot_be_compiled_is_refused_as_ever(source: str) -> None:
+    with pytest.raises((re.error, OverflowError)) as ever:
+        re.compile(source)
+    with pytest.raises(ever.type, match=re.escape(str(ever.value))):
+        expression_of(source)
+
+
+@pytest.mark.parametrize("part", ["_parser", "_compiler"])
+def test_a_python_without_that_parser_knows_less(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as without:
+        without.delattr(re, part)
+        expression_of.cache_clear()
+        assert expression_of("a(b)").compiled.fullmatch("ab")
+    expression_of.cache_clear()
 
 
 @given(st.sampled_from(("", "(?i)")), _EXPRESSIONS, st.data())

@@ -12,7 +12,7 @@ from itertools import chain
 from operator import methodcaller
 
 from jackd_router.core.names import glob_segments, glob_source
-from jackd_router.core.selecting.required import AS_BYTES, Runs, regex_runs, without_complaints
+from jackd_router.core.selecting.required import AS_BYTES, Runs, expression_of, regex_runs
 from jackd_router.core.selecting.templates import REFERENCE, template_of
 
 Groups = Mapping[str, str]
@@ -58,7 +58,7 @@ class Pattern:
     def __post_init__(self) -> None:
         """Compile; raises re.error (and what else `re.compile` does) on a bad regular expression.
 
-        One that is not filled in yet is compiled with a letter in each place, to see whether it can be.
+        One that is not filled in yet is compiled as a template, or with a letter in each place, to see whether it can be.
         """
         runs: tuple[Runs, ...] | None = None
         expression = ""
@@ -66,13 +66,17 @@ class Pattern:
         if self.form is not Form.REGEX:
             segments = glob_segments(self._pieces())
             runs, fits = (tuple(chain.from_iterable(segments)),), _fits_glob(segments)
-        elif self.values and (template := template_of(self.text, self.references)) is not None:
-            fits, runs = template.filled(dict(self.values))
+        elif self.references and (template := template_of(self.text, self.references)) is not None:
+            fits, runs = template.filled(dict(self.values)) if self.values else (template.fullmatch, None)
         else:
             # What is filled in is compared as `catch` compares it.
             pieces = (re.escape(text.translate(AS_BYTES)) if literal else text for text, literal in self._pieces())
             expression = "".join(pieces)
-            fits = _Late(expression) if self.values else _compiled(expression).fullmatch
+            if self.values:
+                fits = _Late(expression)
+            else:
+                compiled, runs = expression_of(expression)
+                fits = compiled.fullmatch
         object.__setattr__(self, "_hash", hash((self.form, self.text, self.references, self.values)))
         object.__setattr__(self, "_runs", runs)
         object.__setattr__(self, "_expression", expression)
@@ -83,7 +87,7 @@ class Pattern:
         """How many groups there are, and the names of those that have one; asked of `from`, in which nothing is filled."""
         if self.form is not Form.REGEX:
             return 0, frozenset()
-        compiled = _compiled(self._expression)
+        compiled, _ = expression_of(self._expression)
         return compiled.groups, frozenset(compiled.groupindex)
 
     def catch(self, name: str) -> Caught | None:
@@ -152,13 +156,6 @@ def _between(before: str, runs: Runs, after: str) -> Runs:
     return tuple(filter(None, (before + runs[0], *runs[1:-1], runs[-1] + after)))
 
 
-@lru_cache(maxsize=4096)
-def _compiled(source: str) -> re.Pattern[str]:
-    # Kept, beyond what `re` itself keeps: a reload has most of its expressions from the one before.
-    with without_complaints():
-        return re.compile(source)
-
-
 class _Late:
     """A regular expression that is compiled when it is asked first: most that are filled in never are."""
 
@@ -171,7 +168,7 @@ class _Late:
     def __call__(self, name: str) -> object:
         if self._fullmatch is None:
             try:
-                self._fullmatch = _compiled(self._source).fullmatch
+                self._fullmatch = expression_of(self._source).compiled.fullmatch
             except (re.error, OverflowError, RecursionError):
                 # `{1}*` is an expression with most of what {1} can be; where it is none, it matches nothing.
                 self._fullmatch = _nothing

@@ -1,4 +1,4 @@
-"""Text that every match of a pattern contains: by it a pattern is found without being tried."""
+"""Text that every match of a regular expression contains: by it a pattern is found without being tried."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 AS_BYTES = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
 """For str.translate: a byte that is not UTF-8 is the character of the same number to a regular expression."""
@@ -31,6 +31,24 @@ _MOST_ALTERNATIVES = 16
 _UNKNOWN: Runs = ("", "")
 
 
+class Expression(NamedTuple):
+    """A regular expression, compiled, and what its matches consist of (see `regex_runs`)."""
+
+    compiled: re.Pattern[str]
+    runs: tuple[Runs, ...]
+
+
+@lru_cache(maxsize=4096)
+def expression_of(source: str) -> Expression:
+    """Compile an expression; raises re.error and what else `re.compile` does."""
+    # Parsed once for both: that is most of what compiling takes. Kept, beyond what `re` itself keeps, from reload to reload.
+    try:
+        tree = parsed(source)
+    except AttributeError:
+        return Expression(compiled(source), (_UNKNOWN,))
+    return Expression(compiled(source, tree), _runs(tree))
+
+
 @lru_cache(maxsize=4096)
 def regex_runs(source: str) -> tuple[Runs, ...]:
     """Give what the matches of the regular expression consist of, apart from case: each of one of these alternatives.
@@ -38,9 +56,15 @@ def regex_runs(source: str) -> tuple[Runs, ...]:
     Runs are empty where what matches is not plain.
     """
     try:
-        return tuple(dict.fromkeys(_collected(parsed(source), [("",)])))
-    except (re.error, OverflowError, RecursionError, AttributeError, TypeError, ValueError):
-        # Not an expression, or a Python whose parser gives something else: nothing is known of what matches.
+        return _runs(parsed(source))
+    except (re.error, OverflowError, RecursionError, AttributeError):
+        return (_UNKNOWN,)  # not an expression, or a Python that has no such parser
+
+
+def _runs(tree: Any) -> tuple[Runs, ...]:
+    try:
+        return tuple(dict.fromkeys(_collected(tree, [("",)])))
+    except (RecursionError, AttributeError, TypeError, ValueError):  # a Python whose parser gives something else
         return (_UNKNOWN,)
 
 
@@ -49,6 +73,14 @@ def parsed(source: str) -> Any:
     with without_complaints():
         # Private: where it is missing one day, that is an AttributeError like any other.
         return getattr(re, "_parser", None).parse(source)  # type: ignore[union-attr]
+
+
+def compiled(source: str, tree: Any = None) -> re.Pattern[str]:
+    """Compile an expression, of which `tree` may be what `parsed` gave: it is not parsed again then."""
+    compiler = getattr(re, "_compiler", None)
+    with without_complaints():
+        result: re.Pattern[str] = re.compile(source) if tree is None or compiler is None else compiler.compile(tree)
+        return result
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from jackd_router.core.selecting.required import AS_BYTES, Runs, parsed, regex_runs, without_complaints
+from jackd_router.core.selecting.required import AS_BYTES, Runs, compiled, parsed, regex_runs
 
 REFERENCE = re.compile(r"\{([^\W\d]\w*|[1-9][0-9]*)\}")
 _MAY_MEAN_ELSE = re.compile(r"\\[0-9BNU{]|\(\?P=|\(\?\(|\(\?#")
@@ -54,15 +54,14 @@ def template_of(text: str, references: frozenset[str]) -> Template | None:
         return None
     template = "".join(rf"(?P<r_{reference}>[^\0]*)\0" for reference in used) + f"(?:{expression})"
     try:
-        with without_complaints():
-            compiled = re.compile(template)
-        operations = list(_operations(parsed(template)))
+        tree = parsed(template)
+        operations, filling = list(_operations(tree)), compiled(template, tree)
     except (re.error, OverflowError, RecursionError, AttributeError):
         return None
     met = sum(name == "GROUPREF" for name, _ in operations)
-    if compiled.flags != re.UNICODE or met != len(places) or any(map(_means_else, operations)):
+    if filling.flags != re.UNICODE or met != len(places) or any(map(_means_else, operations)):
         return None
-    return Template(compiled.fullmatch, used, regex_runs(put(text, marks)))
+    return Template(filling.fullmatch, used, regex_runs(put(text, marks)))
 
 
 def put(text: str, what: Mapping[str, str]) -> str:
