@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
@@ -91,12 +91,17 @@ def without_complaints() -> Iterator[None]:
         yield
 
 
-def _collected(operations: Iterable[tuple[Any, Any]], found: list[Runs]) -> list[Runs]:
+def _collected(tree: Any, found: list[Runs]) -> list[Runs]:
     """Give the alternatives with what these operations surely take, and another run after what they may take."""
-    for operation, argument in operations:
-        match operation.name:
-            case "LITERAL":
-                found = _with_text(found, chr(argument))
+    letters = ""
+    for operation, argument in tree.data:
+        name = operation.name
+        if name == "LITERAL":
+            letters += chr(argument)
+            continue
+        if letters:
+            found, letters = _with_text(found, letters), ""
+        match name:
             case "SUBPATTERN":
                 found = _collected(argument[3], found)
             case "ATOMIC_GROUP":
@@ -113,7 +118,7 @@ def _collected(operations: Iterable[tuple[Any, Any]], found: list[Runs]) -> list
                 pass  # takes nothing
             case _:
                 found = _with_gap(found)
-    return found
+    return _with_text(found, letters) if letters else found
 
 
 def _with_text(found: list[Runs], text: str) -> list[Runs]:
