@@ -45,6 +45,7 @@ struct kernel {
     uint32_t leaving_cycles;
     uint32_t reading;                                 /* which of shared->targets is ours */
     uint32_t window_frames;
+    uint64_t window_closed_ns;                        /* while it freewheels */
     int changed, moving;                              /* the steady cells must be listed anew; some cell ramps */
     int awaits;                                       /* sound_can_await() */
 
@@ -57,7 +58,8 @@ struct kernel {
     uint32_t owner[MAX_CELLS];                        /* by slot: whose ramp that is */
     void *midi_in[MAX_PORTS];
     struct sounding sounding[MAX_PORTS];              /* by slot of MIDI pairs */
-    const struct plan *midi_plan[MAX_PORTS];          /* by slot: the last plan that has the pair; only to compare */
+    const struct plan *midi_plan[MAX_PORTS];          /* by slot: the last plan that has a pair there; only to compare */
+    uint32_t midi_owner[MAX_PORTS];                   /* by slot: that pair */
 };
 
 #define NONE UINT32_MAX
@@ -289,14 +291,22 @@ APART static void pass_midi(struct kernel *k, const struct plan *p, uint32_t n)
     }
 }
 
+static int is_dropped(const struct kernel *k, const struct midi *pair, const struct plan *now)
+{
+    return k->midi_plan[pair->slot] != now || k->midi_owner[pair->slot] != pair->owner;
+}
+
 /* Ends what sounds at the pairs that the new plan does not have. */
 RARE static int end_dropped_midi(struct kernel *k, const struct plan *before, const struct plan *now, uint32_t n)
 {
     int ended = 0;
-    for (uint32_t m = 0; m < now->midis; m++) k->midi_plan[now->midi[m].slot] = now;
+    for (uint32_t m = 0; m < now->midis; m++) {
+        k->midi_plan[now->midi[m].slot] = now;
+        k->midi_owner[now->midi[m].slot] = now->midi[m].owner;
+    }
     for (uint32_t m = 0; m < before->midis; m++) {
+        if (!is_dropped(k, &before->midi[m], now)) continue;
         uint32_t slot = before->midi[m].slot;
-        if (k->midi_plan[slot] == now) continue;
         ended |= midi_end(&k->base.jack, k->base.jack.get_buffer(before->midi[m].out, n), &k->sounding[slot]);
         k->sounding[slot] = (struct sounding){0};     /* whoever has the slot next begins in silence */
     }
@@ -308,7 +318,7 @@ RARE static void clear_dropped_midi(struct kernel *k, const struct plan *now, ui
 {
     const struct plan *before = &k->leaving->plan;
     for (uint32_t m = 0; m < before->midis; m++)
-        if (k->midi_plan[before->midi[m].slot] != now) k->base.jack.midi_clear(k->base.jack.get_buffer(before->midi[m].out, n));
+        if (is_dropped(k, &before->midi[m], now)) k->base.jack.midi_clear(k->base.jack.get_buffer(before->midi[m].out, n));
 }
 
 /* Takes leave of the plan before this one; 1: nothing of it is needed any more, and its ports may go. Where something was
@@ -325,7 +335,21 @@ static int leave_plan(struct kernel *k, struct owned *before, const struct plan 
     return !k->leaving;
 }
 
-static void process(struct kernel *k, struct owned *w, uint32_t n)
+/* Whether a window is long enough. One that freewheels runs through 64 of them before anybody could read them: there the clock
+ * counts, too. */
+static int is_full(struct kernel *k)
+{
+    const struct shared *s = k->base.shared;
+    if (k->window_frames * 100 < atomic_load_explicit(&s->sample_rate, memory_order_relaxed)) return 0;
+    if (!atomic_load_explicit(&s->freewheeling, memory_order_relaxed)) return 1;
+    uint64_t now = nanoseconds(CLOCK_MONOTONIC);
+    if (now - k->window_closed_ns < 10 * 1000 * 1000) return 0;
+    k->window_closed_ns = now;
+    return 1;
+}
+
+/* One cycle of a plan; `before`: the one that ran until now, or NULL where that is it. 1: no older one is needed any more. */
+static int process(struct kernel *k, struct owned *w, struct owned *before, uint32_t n)
 {
     const struct plan *p = &w->plan;
     /* libjack mixes or clears in get_buffer(): once a cycle, and every input before the first output. */
@@ -337,9 +361,11 @@ static void process(struct kernel *k, struct owned *w, uint32_t n)
         if (f) advance(w, step);
         run(k, w, n - f < step ? n - f : step);
     }
+    int left = leave_plan(k, before, p, n);           /* first: a pair that is new begins in silence */
     if (p->midis) pass_midi(k, p, n);
     k->window_frames += n;
-    if (k->window_frames * 100 >= atomic_load_explicit(&k->base.shared->sample_rate, memory_order_relaxed)) close_window(k, w);
+    if (is_full(k)) close_window(k, w);
+    return left;
 }
 
 /* Each octave in 8 equal parts; below 8 ns each nanosecond for itself. */
@@ -408,12 +434,11 @@ int kernel_on_process(uint32_t n, void *arg)
     name_thread(s);
     /* The plan first: the daemon publishes the targets of new cells before it hands over the plan that has them. */
     struct owned *owned = atomic_load_explicit(&k->wanted, memory_order_acquire), *before = k->current;
-    const struct plan *p = owned ? &owned->plan : NULL;
     int new_targets = (atomic_load_explicit(&s->ready, memory_order_relaxed) & NEW) != 0;
     if (owned != before || new_targets) turn_to(k, owned, new_targets);
-    if (p) process(k, owned, n);
-    /* From here on no older plan is looked at. */
-    if (!p || leave_plan(k, owned != before ? before : NULL, p, n)) atomic_store_explicit(&k->running, owned, memory_order_release);
+    /* From then on no older plan is looked at. */
+    if (!owned || process(k, owned, owned != before ? before : NULL, n))
+        atomic_store_explicit(&k->running, owned, memory_order_release);
     uint64_t busy = nanoseconds(CLOCK_MONOTONIC) - start;
     add(&s->cycles, 1);
     add(&s->frames, n);
@@ -453,9 +478,23 @@ static const void *copied(char **to, const void *content, size_t bytes)
     return bytes ? memcpy(take(to, bytes), content, bytes) : NULL;
 }
 
+/* Whether no number in it leads out of an array. */
+static int is_within_limits(const struct plan *p)
+{
+    if (p->inputs > MAX_PORTS || p->outputs > MAX_PORTS || p->midis > MAX_PORTS || p->cells > MAX_CELLS) return 0;
+    for (uint32_t c = 0; c < p->cells; c++) {
+        const struct cell *cell = &p->cell[c];
+        if (cell->in >= p->inputs || cell->out >= p->outputs || (c && cell->out < cell[-1].out)) return 0;
+        if (cell->slot >= MAX_CELLS || cell->bus >= MAX_BUSES || !cell->fade_frames) return 0;
+    }
+    for (uint32_t m = 0; m < p->midis; m++)
+        if (p->midi[m].slot >= MAX_PORTS || p->midi[m].bus >= MAX_BUSES) return 0;
+    return 1;
+}
+
 int kernel_set_plan(struct kernel *k, const struct plan *from)
 {
-    if (from->inputs > MAX_PORTS || from->outputs > MAX_PORTS || from->midis > MAX_PORTS || from->cells > MAX_CELLS) return -1;
+    if (!is_within_limits(from)) return -1;
     size_t in = from->inputs, out = from->outputs, cells = from->cells, midis = from->midis;
     size_t bytes = sizeof(struct owned) + cells * sizeof(struct cell) + midis * sizeof(struct midi)
                    + in * (2 * sizeof(void *) + sizeof(uint32_t) + 2 * sizeof(struct level))

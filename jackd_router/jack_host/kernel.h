@@ -21,7 +21,7 @@ enum {
     MAX_PORTS = 1024,        /* of our inputs, and as many outputs */
     MAX_CELLS = 65536,       /* 16 full matrices of 64 x 64 */
     MAX_BUSES = 64,
-    METER_WINDOWS = 64,      /* of at least 10 ms each: whoever reads twice a second misses none */
+    METER_WINDOWS = 64,      /* of at least 10 ms each, of the clock where it freewheels: who reads twice a second misses none */
     RING_RECORDS = 16384,    /* a full graph of 4,096 ports comes or goes with room for its connections */
     COST_BUCKETS = 256,      /* 8 an octave: of any cost up to 17 s the middle of its bucket is at most 6.3 % away */
 };
@@ -89,8 +89,8 @@ enum start { AT_TARGET, FROM_SILENCE };   /* how a cell begins: with ports that 
  * the slot belongs to this cell; with another one it begins as `start` says, whichever plans no cycle has seen. */
 struct cell { uint32_t in, out, slot, bus, fade_frames, start, owner; };
 
-/* Events pass from one port to another. `slot`: where it is kept what sounds, the same from plan to plan. */
-struct midi { void *in, *out; uint32_t slot, bus; };
+/* Events pass from one port to another. `slot`: where it is kept what sounds, the same from plan to plan; `owner` as of a cell. */
+struct midi { void *in, *out; uint32_t slot, bus, owner, pad; };
 
 struct plan {
     uint32_t serial, inputs, outputs, cells, midis;
@@ -118,7 +118,7 @@ struct kernel;
 struct kernel *kernel_new(struct shared *, int eventfd, const struct libjack *);   /* NULL: out of memory */
 void kernel_free(struct kernel *);                                                 /* after the client is closed */
 void kernel_set_client(struct kernel *, void *client);
-/* Copies the plan and hands it over; 0, or -1 where it exceeds a limit or memory. */
+/* Copies the plan and hands it over; 0, or -1 where a number in it exceeds what there is, or memory. */
 int kernel_set_plan(struct kernel *, const struct plan *);
 int kernel_settled(struct kernel *);   /* 1: the last plan runs, and no older one is in use: its ports may go */
 

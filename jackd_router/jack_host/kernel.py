@@ -111,7 +111,7 @@ class Kernel:
         plan = Plan(serial, len(inputs), len(outputs), len(cells), len(midi), *arrays)
         if library.kernel_set_plan(self.address, ct.byref(plan)):
             ports = f"{len(inputs)} inputs, {len(outputs)} outputs, {len(midi)} MIDI pairs"
-            raise MemoryError(f"a plan of {ports} and {len(cells)} cells is too big")
+            raise MemoryError(f"a plan of {ports} and {len(cells)} cells is more than there is room for")
 
     @staticmethod
     def take_message() -> str:

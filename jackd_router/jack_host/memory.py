@@ -55,9 +55,12 @@ class Cell(ct.Structure):
 
 
 class Midi(ct.Structure):
-    """One MIDI pair (struct midi): its ports (jack_port_t *), slots of what sounds and of the bus."""
+    """One MIDI pair (struct midi): its ports (jack_port_t *), slots of what sounds and of the bus; `owner` as of a cell."""
 
-    _fields_ = [("input", ct.c_void_p), ("output", ct.c_void_p), ("slot", ct.c_uint32), ("bus", ct.c_uint32)]
+    _fields_ = [
+        *((name, ct.c_void_p) for name in ("input", "output")),
+        *((name, ct.c_uint32) for name in ("slot", "bus", "owner", "pad")),
+    ]
 
 
 class Plan(ct.Structure):

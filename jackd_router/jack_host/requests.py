@@ -26,14 +26,14 @@ _LAST_WORDS_S = 0.25
 class Plan(NamedTuple):
     """All of our ports by their short names, in the order in which they count, and what passes between them.
 
-    `cells` are those of the mix (see memory.Cell); `midi` has input, output, and the slots of memory.Midi.
+    `cells` are those of the mix (see memory.Cell); `midi` has input, output, and the numbers of memory.Midi.
     """
 
     serial: int
     inputs: tuple[bytes, ...]
     outputs: tuple[bytes, ...]
     cells: tuple[tuple[int, ...], ...]
-    midi: tuple[tuple[bytes, bytes, int, int], ...]
+    midi: tuple[tuple[bytes, bytes, int, int, int], ...]
 
     def without(self, names: Container[bytes]) -> Plan:
         """Give the same without some ports: what is left goes on as it is."""
@@ -109,7 +109,7 @@ class Requests:
         without_ports = ""
         try:
             self._set_plan(Plan(*plan))
-        except self._adapter.JackError as error:
+        except (self._adapter.JackError, MemoryError) as error:
             without_ports = str(error)  # the rules of others work all the same
         self._client.activate()
         self._metadata.listen()

@@ -35,13 +35,13 @@ SIMD void sound_mix(float *restrict out, const float *const *in, const uint32_t 
 
 SIMD void sound_add_ramped(float *restrict out, const float *restrict x, struct ramp *r, uint32_t n)
 {
-    uint32_t m = r->left < n ? r->left : n;
     float target = r->target;
+    uint32_t m = r->left < n ? r->left : n, last = m && m == r->left && target == 0 ? m - 1 : m;
     double gain = r->gain, step = r->step;
     if (r->factor == 1) {
-        for (uint32_t f = 0; f < m; f++) out[f] += (float)(gain - step * (double)(int32_t)(r->left - 1 - f)) * x[f];
+        for (uint32_t f = 0; f < last; f++) out[f] += (float)(gain - step * (double)(int32_t)(r->left - 1 - f)) * x[f];
     } else {
-        for (uint32_t f = 0; f < m; f++) {
+        for (uint32_t f = 0; f < last; f++) {
             uint32_t left = r->left - 1 - f;
             gain *= r->factor;
             out[f] += (left ? (float)(gain - step * left) : target) * x[f];
@@ -49,7 +49,7 @@ SIMD void sound_add_ramped(float *restrict out, const float *restrict x, struct 
         r->gain = gain;
     }
     r->left -= m;
-    if (target != 0)                                  /* silence is exact, whatever the input holds */
+    if (target != 0)                                  /* silence is exact, whatever the input holds: the last frame, too */
         for (uint32_t f = m; f < n; f++) out[f] += target * x[f];
 }
 

@@ -200,16 +200,20 @@ class Rig:
         owners: Sequence[int] = (),
         fade_frames: int = FADE_FRAMES,
         midi: Sequence[tuple[int, int]] = (),
+        midi_slots: Sequence[tuple[int, int]] = (),
     ) -> int:
         """Hand over a plan with all audio ports, of bus 0. Give its serial.
 
         `owners`: of each cell's slot; without them every cell begins anew, which is the owner of its serial.
-        `midi`: number and bus of each MIDI pair.
+        `midi`: number and bus of each MIDI pair. `midi_slots`: slot and owner of each; without them each has its own.
         """
         self._serial += 1
         owners = owners or [self._serial] * len(cells)
         rows = [(*cell, 0, fade_frames, start, owner) for cell, owner in zip(cells, owners, strict=True)]
-        pairs = [(2 * number + 1, 2 * number + 2, number, bus) for number, bus in midi]
+        slots = midi_slots or [(number, 1) for number, _ in midi]
+        pairs = [
+            (2 * number + 1, 2 * number + 2, slot, bus, owner) for (number, bus), (slot, owner) in zip(midi, slots, strict=True)
+        ]
         inputs, outputs = ([row.ctypes.data for row in rows] for rows in (self.x, self.y))
         self.kernel.set_plan(self._serial, inputs, outputs, rows, pairs)
         return self._serial

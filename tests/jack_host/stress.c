@@ -151,7 +151,7 @@ static void *daemon_side(void *result)
 static void set_plan(unsigned *seed, uint32_t serial, void **ports)
 {
     struct cell cell[CELLS];
-    struct midi midi = {ports[0], ports[PORTS], 0, 0};
+    struct midi midi = {ports[0], ports[PORTS], 0, 0, draw(seed) % 3 ? 1 : serial, 0};
     struct plan plan = {.serial = serial, .inputs = 1 + draw(seed) % PORTS, .outputs = draw(seed) % (PORTS + 1),
                         .midis = draw(seed) % 2, .in_port = ports, .out_port = ports + PORTS, .cell = cell, .midi = &midi};
     for (uint32_t o = 0; o < plan.outputs; o++)

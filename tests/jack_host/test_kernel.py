@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jackd_router.jack_host.memory import AT_TARGET, FROM_SILENCE, MAX_CELLS, MAX_PORTS
+from jackd_router.jack_host.memory import AT_TARGET, FROM_SILENCE, MAX_BUSES, MAX_CELLS, MAX_PORTS
 from tests.jack_host.rig import FADE_FRAMES, FLOOR, MOST_FRAMES, Rig
 from tests.support.samples import PATTERNS, bits
 
@@ -179,7 +179,7 @@ def test_fade_to_silence_ends_in_zeros_under_nan() -> None:
         rig.set_gains(0)
         out = rig.cycles(100, 2 * FADE_FRAMES)[0]
         assert np.isnan(out[: FADE_FRAMES - 1]).all()
-        assert not any(bits(out[FADE_FRAMES:]))
+        assert not any(bits(out[FADE_FRAMES - 1 :]))
 
 
 def test_all_gains_change_in_the_same_cycle() -> None:
@@ -378,6 +378,27 @@ def test_cells_may_come_in_any_order() -> None:
         assert rig.cycle()[:, 0].tolist() == [7, 2, 4]
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [(1, 0, 0, 0, 1), (0, 1, 0, 0, 1), (0, 0, MAX_CELLS, 0, 1), (0, 0, 0, MAX_BUSES, 1), (0, 0, 0, 0, 0)],
+    ids=["input", "output", "slot", "bus", "fade"],
+)
+def test_plan_with_a_number_that_leads_out_of_an_array_is_refused(cell: tuple[int, ...]) -> None:
+    with Rig() as rig:
+        ports = [rig.x.ctypes.data], [rig.y.ctypes.data]
+        rig.kernel.set_plan(1, *ports, [(0, 0, MAX_CELLS - 1, MAX_BUSES - 1, 1, AT_TARGET, 1)])
+        with pytest.raises(MemoryError, match="more than there is room for"):
+            rig.kernel.set_plan(2, *ports, [(*cell, AT_TARGET, 1)])
+
+
+@pytest.mark.parametrize(("slot", "bus"), [(MAX_PORTS, 0), (0, MAX_BUSES)])
+def test_midi_pair_that_leads_out_of_an_array_is_refused(slot: int, bus: int) -> None:
+    with Rig(midi=1) as rig:
+        rig.set_plan(midi=[(0, MAX_BUSES - 1)], midi_slots=[(MAX_PORTS - 1, 1)])
+        with pytest.raises(MemoryError, match="more than there is room for"):
+            rig.set_plan(midi=[(0, bus)], midi_slots=[(slot, 1)])
+
+
 def test_largest_plan_runs_and_a_larger_one_is_refused() -> None:
     with Rig(MAX_PORTS, MAX_PORTS) as rig:
         rig.set_gains(*[1 / 64] * MAX_CELLS)
@@ -385,7 +406,7 @@ def test_largest_plan_runs_and_a_larger_one_is_refused() -> None:
         rig.set_plan(largest)
         rig.x[:] = 1
         assert (rig.cycle(16) == 1).all()
-        with pytest.raises(MemoryError, match="65537 cells is too big"):
+        with pytest.raises(MemoryError, match="65537 cells is more than there is room for"):
             rig.set_plan([*largest, (0, 0, 0)])
         for many in ("x", "y"):
             with Rig(MAX_PORTS + (many == "x"), MAX_PORTS + (many == "y")) as larger, pytest.raises(MemoryError, match="1025"):

@@ -25,6 +25,22 @@ def test_peak_and_power_of_inputs_and_outputs() -> None:
         assert powers == pytest.approx(wanted)
 
 
+def test_peak_is_not_lost_while_it_freewheels() -> None:
+    """All windows would have gone round in an instant: who reads them counts by the clock."""
+    with Rig() as rig:
+        rig.set_gains(1)
+        plan = rig.set_plan([(0, 0, 0)])
+        rig.notify("kernel_on_freewheel", 1)
+        rig.x[:] = 0.5
+        rig.cycle(WINDOW_FRAMES)
+        rig.x[:] = 0.25
+        for _ in range(METER_WINDOWS + 1):
+            rig.cycle(WINDOW_FRAMES)
+        rig.notify("kernel_on_freewheel", 0)
+        rig.cycle(WINDOW_FRAMES)
+        assert rig.memory.read_levels(0, rig.memory.windows, plan, 2)[0].tolist() == [0.5, 0.5]
+
+
 def test_negative_gain_has_a_positive_level() -> None:
     with Rig() as rig:
         rig.set_gains(-0.5)

@@ -198,3 +198,17 @@ def test_first_plan_may_be_left_for_an_empty_one() -> None:
         rig.play((0, on(1, 60)))
         rig.kernel.set_plan(0, [], [], [])
         assert rig.play() == [(0, off(1, 60))]
+
+
+def test_pair_that_has_the_slot_of_another_begins_in_silence_and_ends_what_that_one_left() -> None:
+    """So it is where no cycle saw the plan in between, and where all slots are in use."""
+    with Rig(midi=2) as rig:
+        rig.open(*ALL)
+        rig.set_plan(midi=[(0, 0)], midi_slots=[(5, 1)])
+        rig.play((0, on(1, 60)), pair=0)
+        rig.set_plan(midi=[(1, 0)], midi_slots=[(5, 2)])
+        assert rig.play((3, on(1, 61)), pair=1) == [(3, on(1, 61))]
+        assert next(rig.outputs()) == [(0, off(1, 60))]
+        rig.open()
+        assert rig.play(pair=1) == [(0, off(1, 61))]
+        assert next(rig.outputs()) == []
