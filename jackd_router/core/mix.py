@@ -97,7 +97,7 @@ class Strip:
 
     def gains(self) -> Iterator[tuple[CellKey, float]]:
         """Give the linear gain of each cell, also of those that pass nothing."""
-        columns = [0.0 if self.mute else amplitude(self.gain_db + gain) for gain in self.channel_gains_db]
+        columns = [0.0 if self.mute else _together(self.gain_db, gain) for gain in self.channel_gains_db]
         for (key, factor), column in zip(self.factors(), cycle(columns)):  # factors go row by row
             yield key, factor * column if factor else 0.0
 
@@ -139,6 +139,11 @@ def bus_passages(strips: Iterable[Strip], client_name: str) -> Iterator[tuple[Po
 def amplitude(gain_db: float) -> float:
     """Give the linear factor of a gain in dB: exactly 1.0 at 0 dB, exactly 0.0 at -144 dB and below."""
     return 0.0 if gain_db <= SILENCE_DB else float(10.0 ** (gain_db / 20.0))
+
+
+def _together(gain_db: float, trim_db: float) -> float:
+    """Give the linear factor of a gain and a trim: where either is silence, no sum of them is heard."""
+    return 0.0 if min(gain_db, trim_db) <= SILENCE_DB else amplitude(gain_db + trim_db)
 
 
 def identity(outputs: int, inputs: int) -> tuple[tuple[float, ...], ...]:

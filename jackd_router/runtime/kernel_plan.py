@@ -9,11 +9,11 @@ import numpy as np
 
 from jackd_router.core.fade import Fade
 from jackd_router.core.mix import CellKey, CellSlot, Start, Strip, cells
-from jackd_router.jack_host.memory import METER_WINDOWS
+from jackd_router.jack_host.memory import MAX_BUSES, MAX_CELLS, MAX_PORTS, METER_WINDOWS
 from jackd_router.jack_io.shared_memory import SharedMemory, bus_targets
 
 PlanMessage = tuple[
-    int, tuple[bytes, ...], tuple[bytes, ...], tuple[tuple[int, ...], ...], tuple[tuple[bytes, bytes, int, int], ...]
+    int, tuple[bytes, ...], tuple[bytes, ...], tuple[tuple[int, ...], ...], tuple[tuple[bytes, bytes, int, int, int], ...]
 ]
 """As jack_host.requests.Plan has it: serial, names of audio inputs and outputs, cells, MIDI pairs."""
 
@@ -21,10 +21,11 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class _Slots(Generic[Key]):
-    """Numbers from 0 that stay the same as long as their owner is there."""
+    """Numbers from 0 below a limit that stay the same as long as their owner is there. More than the limit are never wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
         self.taken: dict[Key, int] = {}
+        self._limit = limit
         self._free: list[int] = []
 
     @property
@@ -39,8 +40,10 @@ class _Slots(Generic[Key]):
         gone = [self.taken.pop(key) for key in list(self.taken) if key not in staying]
         new = [key for key in wanted if key not in self.taken]
         for key in new:
-            self.taken[key] = self._free.pop() if self._free else len(self.taken) + len(gone)
-        self._free += gone  # only now: the plan that runs still sounds through them
+            # Last those that are given back: the plan that runs still sounds through them, in a bus that is about to go.
+            fresh = len(self.taken) + len(gone)
+            self.taken[key] = self._free.pop() if self._free else fresh if fresh < self._limit else gone.pop()
+        self._free += gone
         return new
 
 
@@ -56,11 +59,12 @@ class KernelPlan:
         """Short names of the audio ports, as the plan numbers them: all inputs, then all outputs."""
         self.plans: list[tuple[int, tuple[str, ...]]] = []
         """Serial and ports of the last plans, and of those that have a meter window: a plan that is refused has none, ever."""
-        self._cells: _Slots[CellKey] = _Slots()
+        self._cells: _Slots[CellKey] = _Slots(MAX_CELLS)
         self._begun: dict[CellKey, CellSlot] = {}
         self._owner = 0
-        self._buses: _Slots[str] = _Slots()
-        self._midi: _Slots[tuple[str, str]] = _Slots()
+        self._buses: _Slots[str] = _Slots(MAX_BUSES)
+        self._midi: _Slots[tuple[str, str]] = _Slots(MAX_PORTS)
+        self._midi_owners: dict[tuple[str, str], int] = {}
         self._bus_targets = bus_targets()
 
     def plan(self, strips: Sequence[Strip], serial: int) -> PlanMessage:
@@ -68,6 +72,7 @@ class KernelPlan:
         self._buses.take(strip.name for strip in strips)
         audio, midi = ([strip for strip in strips if strip.is_midi is kind] for kind in (False, True))
         self._midi.take(pair for strip in midi for pair in _midi_pairs(strip))
+        self._midi_owners = {pair: self._midi_owners.get(pair, serial) for pair in self._midi.taken}
         self.take_cells(strips)
         self.publish(strips)
         mix = cells(audio, self._begun, self._buses.taken, self.sample_rate_hz)
@@ -84,9 +89,15 @@ class KernelPlan:
             tuple(map(str.encode, outputs)),
             tuple(map(tuple, mix)),
             tuple(
-                (entry.encode(), output.encode(), self._midi.taken[entry, output], self._buses.taken[strip.name])
+                (
+                    pair[0].encode(),
+                    pair[1].encode(),
+                    self._midi.taken[pair],
+                    self._buses.taken[strip.name],
+                    self._midi_owners[pair],
+                )
                 for strip in midi
-                for entry, output in _midi_pairs(strip)
+                for pair in _midi_pairs(strip)
             ),
         )
 
@@ -112,6 +123,10 @@ class KernelPlan:
             if strip.name in self._buses.taken:
                 self._bus_targets[self._buses.taken[strip.name]]["open"] = strip.open_channels
         self.memory.publish_targets(gains, self._bus_targets)
+
+    def can_fade(self, name: str) -> bool:
+        """Tell whether the sound of a bus can be on its way anywhere: cycles have run, and it is in the plan."""
+        return self.memory.cycles > 0 and name in self._buses.taken
 
     def set_fade(self, name: str, fade: Fade | None) -> None:
         """Let what is published next for a bus begin such a fade, or end the one that there was."""

@@ -96,16 +96,20 @@ class Levels:
         )
 
     def _read_powers(self, memory: SharedMemory, first: int, last: int) -> dict[str, float]:
-        """Give the mean square of each port over the windows of all plans."""
+        """Give the mean square of each port over the windows of all plans; one without a finite value counts where all are so."""
         sums: dict[str, float] = {}
         frames: dict[str, int] = {}
+        bad: dict[str, float] = {}
         for serial, ports in self._plans:
             if length := memory.frames_of(first, last, serial):
                 powers = memory.read_levels(first, last, serial, len(ports))[1].tolist()
                 for port, power in zip(ports, powers, strict=True):
+                    if not math.isfinite(power):
+                        bad[port] = power
+                        continue
                     sums[port] = sums.get(port, 0.0) + power * length
                     frames[port] = frames.get(port, 0) + length
-        return {port: total / frames[port] for port, total in sums.items()}
+        return bad | {port: total / frames[port] for port, total in sums.items()}
 
 
 def _ports(strip: Strip) -> tuple[str, ...]:

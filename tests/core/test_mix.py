@@ -17,6 +17,12 @@ BUSES = {"main": 1, "sum": 0}
 MONO_SUM = Strip("sum", ("1", "2", "3"), ("out",), -6.0, (0.0, 6.0, -200.0), False, ((1.0, -0.5, 1.0),), 0.0)
 
 
+@pytest.mark.parametrize(("gain_db", "trim_db"), [(-144.0, 6.0), (6.0, -144.0), (-200.0, 20.0)])
+def test_silence_stays_silence_whatever_is_added(gain_db: float, trim_db: float) -> None:
+    strip = replace(MONO_SUM, gain_db=gain_db, channel_gains_db=(trim_db,) * len(MONO_SUM.inputs))
+    assert set(dict(strip.gains()).values()) == {0.0}
+
+
 @given(st.floats(-143.9, 20.0))
 def test_amplitude_is_the_inverse_of_decibels(gain_db: float) -> None:
     assert 20 * math.log10(amplitude(gain_db)) == pytest.approx(gain_db, abs=1e-9)

@@ -30,7 +30,7 @@ def test_bystander_does_not_notice_a_reload(start_sound: StartSound) -> None:
     sound = start_sound(main, inputs=2, outputs=2)
     sound.pass_forever({1: random_bits(BLOCK_FRAMES, seed=1), 2: random_bits(BLOCK_FRAMES, seed=2)})
     connections = sound.connections()
-    many = {port for n in range(62) for port in ports(f"crowd-{n}", "L", "R")}
+    many, people = ({port for n in range(62) for port in ports(f"{name}-{n}", "L", "R")} for name in ("crowd", "people"))
     changes = [
         ("added behind", main + bus("aux"), ports("aux", "L", "R")),
         ("moved before it", bus("aux") + main, ports("aux", "L", "R")),
@@ -43,6 +43,7 @@ def test_bystander_does_not_notice_a_reload(start_sound: StartSound) -> None:
         ("removed", main, set()),
         ("as many as there can be", main + crowd, many),
         ("one more, in front", bus("front") + main + crowd, ports("front", "L", "R") | many),
+        ("all of them renamed but one", bus("fore") + main + crowd.replace("crowd", "people"), ports("fore", "L", "R") | people),
         ("most removed", bus("front", '["R"]') + main, ports("front", "R")),
         ("nothing", bus("front", '["R"]') + main, ports("front", "R")),
         ("a profile", main + '[[profile]]\nname = "live"\n', set()),

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from jackd_router.core.config import DEFAULT_PROFILE, BusConfig
+from jackd_router.core.config import DEFAULT_PROFILE, BusConfig, BusType
 from jackd_router.core.mix import identity
+from jackd_router.jack_host.memory import MAX_BUSES, MAX_CELLS, MAX_PORTS
+from jackd_router.jack_io.shared_memory import SharedMemory
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.kernel_plan import PlanMessage
 from tests.jack_host.rig import Rig, Samples
@@ -129,3 +131,27 @@ def test_channel_that_is_taken_away_and_comes_again_begins_anew(desk: Desk) -> N
         desk.plan()
         # No cycle runs in between: the kernel never sees the first of both plans.
     assert (desk.cycle("R") == desk.source("R")).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "channels", "kind"), [(64, 1, BusType.AUDIO), (16, 64, BusType.AUDIO), (16, 64, BusType.MIDI)], ids=str
+)
+def test_all_that_there_can_be_is_replaced_at_once(count: int, channels: int, kind: BusType) -> None:
+    """No slot is given twice, and none beyond the last: the kernel has no more."""
+    names = tuple(map(str, range(channels)))
+    matrix = ((1.0,) * channels,) * channels if kind is BusType.AUDIO else ()
+    buses = Buses(lambda name, *changed: None)
+    memory = SharedMemory()
+    try:
+        for name in ("one", "two", "three"):
+            buses.load(
+                [BusConfig(f"{name}{n}", names, names, matrix=matrix, type=kind) for n in range(count)], DEFAULT_PROFILE, {}
+            )
+            _, _, _, cells, midi = buses.begin_generation(memory) if name == "one" else buses.plan()
+            slots = [cell[2] for cell in cells] or [pair[2] for pair in midi]
+            assert len({*slots}) == len(slots) == count * len(matrix or [()]) * channels
+            assert max(slots) < (MAX_CELLS if cells else MAX_PORTS)
+            assert len({cell[3] for cell in cells} | {pair[3] for pair in midi}) == count
+            assert max([*(cell[3] for cell in cells), *(pair[3] for pair in midi)]) < MAX_BUSES
+    finally:
+        memory.close_file()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
+import numpy as np
 import pytest
 
 from jackd_router.core.config import DEFAULT_PROFILE, BusConfig
@@ -33,6 +35,27 @@ async def test_plan_that_runs_is_known_however_many_are_refused() -> None:
     memory._windows["plan"] = running.plans[-1][0]
     buses.plan()
     assert serial not in dict(running.plans)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+async def test_window_that_is_not_finite_does_not_count_where_others_do(bad: float) -> None:
+    """Here it is the only one of its plan."""
+    buses = Buses(lambda *changed: None)
+    buses.load((BusConfig("main", ("1",), ("1",)),), DEFAULT_PROFILE, {})
+    memory = SharedMemory()
+    buses.begin_generation(memory)
+    buses.plan()
+    running = buses.running
+    assert running is not None
+    (first, _), (second, _) = running.plans
+    memory._shared.windows = 3
+    memory._windows["frames"] = 480
+    memory._windows["plan"][:3] = (first, second, first)
+    memory._levels["sumsq"][:3] = np.array([480, bad, 480], np.float32)[:, np.newaxis]
+    meters = levels.Levels(buses)
+    assert [level.rms_dbfs for level in meters.read("applet")["main"]] == [0, 0]
+    memory._levels["sumsq"][:3] = bad
+    assert all(abs(level.rms_dbfs) == 200 for level in meters.read("applet")["main"])
 
 
 async def test_who_asks_no_more_costs_no_wake_ups(monkeypatch: pytest.MonkeyPatch) -> None:
