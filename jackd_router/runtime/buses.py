@@ -41,6 +41,10 @@ class Buses:
         self._configured: dict[str, BusValues] = {}
         self._fades: dict[str, RunningFade] = {}
         self._kernel: KernelPlan | None = None
+        self._planned: tuple[str, ...] = ()
+        """The names of those in the last plan."""
+        self._sounding: frozenset[str] = frozenset()
+        """... and in the last one that was taken."""
         self._serial = 0
         self._sample_rate_hz = 48000
         self._passages: tuple[str, tuple[tuple[PortName, PortName], ...]] | None = None
@@ -107,7 +111,7 @@ class Buses:
         for strip in self._strips.values():
             yield from (*strip.input_ports(), *strip.output_ports())
 
-    def state(self, name: str, client_name: str, *, active: bool) -> BusState:
+    def state(self, name: str, client_name: str) -> BusState:
         """Describe one bus, its ports as those of the client."""
         strip = self._strip(name)
         return BusState(
@@ -120,7 +124,7 @@ class Buses:
             mute=strip.mute,
             matrix=strip.matrix,
             midi_channels=strip.midi_channels if strip.is_midi else (),
-            active=active,
+            active=name in self._sounding,
             origin=self._origins()[name],
         )
 
@@ -154,15 +158,16 @@ class Buses:
     def begin_fade(self, name: str, gain_db: float, duration_ms: int) -> RunningFade | None:
         """Fade the gain of a bus in a straight line of dB; None where it is there at once, as it is without a server.
 
-        Another change of the bus that comes first cancels it, and begins where the fade is then.
+        In no time it takes what any change of the bus takes. Another change of the bus that comes first cancels it, and begins
+        where the fade is then.
         """
-        self._audio_strip(name, "gain")
+        strip = self._audio_strip(name, "gain")
         gain_db = checked_gain(f"the gain of bus {name!r}", gain_db)
         if duration_ms > _LONGEST_FADE_MS:
             raise UserError(f"a fade of {duration_ms} ms is too long: at most {_LONGEST_FADE_MS} (an hour)")
         kernel = self._kernel
-        frames = round(duration_ms * kernel.sample_rate_hz / 1000) if kernel else 0
-        if kernel is None or not frames or self._gain_now(name) == gain_db:
+        frames = round((duration_ms or strip.fade_ms) * kernel.sample_rate_hz / 1000) if kernel else 0
+        if kernel is None or not kernel.can_fade(name) or not frames or self._gain_now(name) == gain_db:
             self._set(name, "Gain", gain_db=gain_db)
             return None
         self._stop_fade(name)
@@ -247,6 +252,7 @@ class Buses:
     def end_generation(self) -> None:
         """Let go of the memory of a host that is gone; what faded is at its end."""
         self._kernel = None
+        self._now_sounding(())
         fades, self._fades = self._fades, {}
         for name, running in fades.items():
             running.cancel(ServerLost(f"the JACK server went away while bus {name!r} faded: its gain is that at the end"))
@@ -264,7 +270,18 @@ class Buses:
         assert self._kernel is not None
         self._serial += 1
         self.changed = False
+        self._planned = self.names
         return self._kernel.plan(tuple(self._strips.values()), self._serial)
+
+    def plan_taken(self) -> None:
+        """Note that the last plan runs: the ports are there, and sound passes."""
+        self._now_sounding(self._planned)
+
+    def _now_sounding(self, names: Sequence[str]) -> None:
+        before, self._sounding = self._sounding, frozenset(names)
+        for name in self.names:
+            if (name in before) is not (name in self._sounding):
+                self._on_changed(name, "Active")
 
     def _publish(self) -> None:
         if self._kernel:

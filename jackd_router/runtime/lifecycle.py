@@ -87,6 +87,9 @@ class Follower(Protocol):
         `without_ports` says why the server gave us no ports for our buses, "" where it did.
         """
 
+    def given_up(self) -> None:
+        """Note that the host that was opening is gone: it never was our client."""
+
     def lost(self, reason: str) -> None:
         """Note that the generation is over."""
 
@@ -445,6 +448,8 @@ class ServerKeeper:
         self.state = replace(self._without_server(self.state.phase), retry_count=self._failures, last_error=self.state.last_error)
         if was_connected:
             self._follower.lost(reason)
+        else:
+            self._follower.given_up()
 
     def _retire(self, host: HostProcess, *, say_goodbye: bool, deadline_s: float) -> None:
         """Let the host end; from here on nothing that it says counts."""

@@ -183,9 +183,6 @@ class Router:
 
     def _server_changed(self, before: ServerState, now: ServerState) -> None:
         self._publisher.tell(lambda listener: listener.server_changed(before, now))
-        if (before.phase is ServerPhase.CONNECTED) != (now.phase is ServerPhase.CONNECTED):
-            for name in self._buses.names:
-                self._bus_changed(name, "Active")
         if before.client_name != now.client_name:
             for name in self._buses.names:
                 self._bus_changed(name, "Inputs", "Outputs")
@@ -481,7 +478,7 @@ class Router:
 
     def bus(self, name: str) -> BusState:
         """Give a bus as it stands."""
-        return self._buses.state(name, self.rules.client_name, active=self._keeper.connected)
+        return self._buses.state(name, self.rules.client_name)
 
     async def create_bus(self, name: str, values: Mapping[str, object]) -> None:
         """Make a bus of the keys and values of a [[bus]], and wait until its ports are there, if there is a server."""

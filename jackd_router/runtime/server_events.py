@@ -111,6 +111,8 @@ class ServerEvents:
         if self.keeper.forgets:  # it may not know all by now: the first look soon
             self._verified_at -= _LOOK_S - _PIPEWIRE_CALM_S
         self._buses.set_sample_rate(state.sample_rate_hz)
+        if not without_ports:
+            self._buses.plan_taken()
         self._note_plan(without_ports)
         # All of it takes milliseconds: timers and calls that are due get their turn in between.
         self._loop.call_later(0, self._begin_work, host, changes.torn)
@@ -225,6 +227,8 @@ class ServerEvents:
         if answer is None or host is not self.keeper.host:
             return ""  # the generation is over
         problem = str(answer[1]) if answer[0] == protocol.FAILED else ""
+        if not problem:
+            self._buses.plan_taken()
         self._note_plan(problem)
         return problem
 
@@ -340,6 +344,11 @@ class ServerEvents:
             self._read_anew(host)
 
     # ---- the server went
+
+    def given_up(self) -> None:
+        """Let go of a host that was opening: what it was told to do comes to nothing."""
+        self._buses.end_generation()
+        self._mirror.give_up_load()
 
     def lost(self, reason: str) -> None:
         """Empty the graph and forget what was valid for this server only; rules, profiles and gains stay."""

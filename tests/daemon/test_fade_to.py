@@ -10,9 +10,10 @@ import pytest
 
 from jackd_router.core.mix import amplitude
 from jackd_router.dbus_api.errors import CallError
+from jackd_router.dbus_api.names import bus_path
 from tests.conftest import StartRouter
 from tests.daemon.conftest import OpenRemote
-from tests.daemon.remote import Remote
+from tests.daemon.remote import NO_OPTIONS, Remote
 from tests.support.eventually import eventually
 from tests.support.jack_client import JackClient, Samples
 from tests.support.jack_server import JackServer
@@ -63,8 +64,8 @@ def heard(ears: JackClient, frames: int) -> Samples:
     return ears.exchange({}, ["in"], frames).channels["in"]
 
 
-def fade(remote: Remote, gain_db: float, duration_ms: int) -> None:
-    remote.call("Bus.FadeTo", "du", gain_db, duration_ms, path=MAIN)
+def fade(remote: Remote, gain_db: float, duration_ms: int, path: str = MAIN) -> None:
+    remote.call("Bus.FadeTo", "du", gain_db, duration_ms, path=path)
 
 
 @pytest.mark.parametrize(("start_db", "end_db"), [(0.0, -40.0), (-40.0, 6.0), (0.0, -144.0), (-144.0, 0.0)])
@@ -126,6 +127,37 @@ def test_without_a_server_it_is_there_at_once(start_router: StartRouter, remote:
     start_router(CONFIG)
     fade(remote, -20.0, 3_600_000)
     assert remote.read("Bus.Gain", path=MAIN) == -20.0
+
+
+def test_in_no_time_it_takes_what_any_change_takes(ears: JackClient, router: RouterProcess, remote: Remote) -> None:
+    router.write_config(CONFIG.replace("channels = 1", "channels = 1\nfade_ms = 400"))
+    remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+    begin = ears.frame_time() + 4 * 256
+    ears.begin({}, ["in"], 2 * RATE, at=begin)
+    eventually(lambda: ears.frame_time() > begin)
+    fade(remote, -40.0, 0)
+    answered = ears.frame_time() - begin
+    out = ears.finish().channels["in"]
+    assert (out[answered:] == np.float32(amplitude(-40.0))).all(), "it answers when the sound is there"
+    assert np.count_nonzero(np.diff(out)) == pytest.approx(0.4 * RATE, abs=2)
+
+
+def test_while_the_server_is_still_to_answer_it_is_there_at_once(
+    ears: JackClient, start_router: StartRouter, remote: Remote, jack_server: JackServer
+) -> None:
+    jack_server.freeze()
+    router = start_router(CONFIG)
+    eventually(lambda: router.host_pid() is not None and remote.read("Server.State") == "unresponsive")
+    remote.call("Buses.CreateBus", "sa{sv}", "aux", NO_OPTIONS)
+    for path in (MAIN, bus_path("aux")):
+        fade(remote, -20.0, 3_600_000, path)
+        assert remote.read("Bus.Gain", path=path) == -20.0
+    jack_server.kill()
+    eventually(lambda: remote.read("Server.State") == "connecting")
+    fade(remote, -40.0, 3_600_000)
+    jack_server.start()
+    eventually(remote.connected)
+    assert remote.read("Bus.Gain", path=MAIN) == -40.0
 
 
 def test_server_that_goes_ends_it(ears: JackClient, router: RouterProcess, remote: Remote, jack_server: JackServer) -> None:

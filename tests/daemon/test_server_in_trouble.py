@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from jackd_router.dbus_api.names import bus_path
 from jackd_router.jack_io.presence import JACK2_FOLDER
 from tests.conftest import StartClient, StartRouter
 from tests.daemon.remote import NO_OPTIONS, Remote
@@ -41,6 +42,7 @@ to = "ears:*"
 name = "main"
 channels = 1
 """
+MAIN = bus_path("main")
 TO_EARS = {("ears:out", "router:main_in_1"), ("router:main_out_1", "ears:in")}
 
 
@@ -199,8 +201,10 @@ def test_where_there_are_no_ports_left_buses_wait_for_them(tmp_path: Path, sessi
             reason = "the buses are not as they should be: the server refused our port main_"
             wait_until_told(router, remote, "connected", "degraded", reason)
             assert reason.replace("the", "The", 1) in router.output()
+            assert remote.read("Bus.Active", path=MAIN) is False
             crowd.unregister(*taken[:2])
             wait_until_told(router, remote, "connected", "ok", "connected to JACK server")
+            assert remote.read("Bus.Active", path=MAIN) is True
             assert {"router:main_in_1", "router:main_out_1"} <= eyes.ports()
 
 
