@@ -1,6 +1,9 @@
 """Where the log goes: into the journal with its fields, or as readable lines on standard error.
 
 Fields are what `extra` holds under names in capitals: `log.info("...", extra={"RULE": name, "MESSAGE_ID": Event.CONNECTED})`.
+
+Nobody waits for a reader who does not read, such as a terminal that was stopped with Ctrl-S or a journald that hangs: what
+finds no room is counted, and told when there is some again.
 """
 
 from __future__ import annotations
@@ -8,6 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
+import socket
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -101,6 +106,21 @@ def is_journal(stream: TextIO) -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
 
 
+class _Lost:
+    """Counts the records for which there was no room."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def told(self) -> logging.LogRecord | None:
+        """Give the record that tells of them, and begin to count anew; None where there are none."""
+        if not self.count:
+            return None
+        text = f"{self.count} lines of the log are lost: nobody read it"
+        self.count = 0
+        return logging.makeLogRecord({"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": text})
+
+
 class JournalFields(JournalHandler):
     """Sends each record to the journal, with its fields."""
 
@@ -108,14 +128,33 @@ class JournalFields(JournalHandler):
         super().__init__(sender_function=sender, SYSLOG_IDENTIFIER=IDENTIFIER)
         # Else logging.basicConfig gives one of its own, which repeats the level and the logger before every text.
         self.setFormatter(logging.Formatter("%(message)s"))
+        self._lost = _Lost()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
+        if not _journal_has_room():
+            self._lost.count += 1
+            return
+        if told := self._lost.told():
+            super().emit(told)
         super().emit(_in_plain_text(record))
 
 
 class PlainLines(logging.StreamHandler[TextIO]):
     """Writes each record as one line: time, level unless it is INFO, text, fields."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lost = _Lost()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        if not _has_room(self.stream):
+            self._lost.count += 1
+            return
+        if told := self._lost.told():
+            super().emit(told)
+        super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
@@ -127,6 +166,29 @@ class PlainLines(logging.StreamHandler[TextIO]):
         fields = " ".join(f"{name}={_quoted(value)}" for name, value in untold.items())
         line = f"{_TIME.formatTime(clean)} {level}{text}" + (f"  [{fields}]" if fields else "")
         return line + (f"\n{_TIME.formatException(clean.exc_info)}" if clean.exc_info else "")
+
+
+_JOURNAL = "/run/systemd/journal/socket"
+
+
+def _journal_has_room() -> bool:
+    """Tell whether the journal takes another entry at once: who sends one would wait for it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
+        try:
+            asking.connect(_JOURNAL)
+        except OSError:
+            return True  # nobody is there, and nobody is waited for
+        return _has_room(asking)
+
+
+def _has_room(file: TextIO | socket.socket) -> bool:
+    """Tell whether a line can be written at once: of a pipe, one of up to 4 kB."""
+    asking = select.poll()
+    try:
+        asking.register(file.fileno(), select.POLLOUT)
+        return bool(asking.poll(0))
+    except (OSError, ValueError):
+        return True  # no file, or one that is closed: it does not wait
 
 
 _TIME = logging.Formatter()

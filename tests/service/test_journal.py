@@ -7,9 +7,11 @@ import logging
 import logging.handlers
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,43 @@ def test_the_target_is_where_the_log_goes() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "journal\n"
+
+
+def test_nobody_waits_for_who_does_not_read_the_lines(log: logging.Logger) -> None:
+    source, sink = os.pipe()
+    with open(source) as reader, open(sink, "w", buffering=1) as writer:
+        log.addHandler(PlainLines(writer))
+        for number in range(5_000):
+            log.info("line %d %s", number, "-" * 100)
+        os.set_blocking(source, False)
+        told = reader.read().splitlines()
+        assert 100 < len(told) < 5_000
+        log.info("read again")
+        lost, again = reader.read().splitlines()
+        assert f"warning: {5_000 - len(told)} lines of the log are lost: nobody read it" in lost
+        assert again.endswith("read again")
+
+
+def test_nobody_waits_for_a_journal_that_hangs(
+    log: logging.Logger, journal: list[dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "socket")
+    monkeypatch.setattr("jackd_router.service.journal._JOURNAL", path)
+    log.info("nobody is there")
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others,
+    ):
+        journald.bind(path)
+        others.connect(path)
+        others.setblocking(False)
+        log.info("it reads")
+        with suppress(BlockingIOError):
+            while True:
+                others.send(b"MESSAGE=...")
+        log.info("lost")
+        log.info("lost, too")
+        journald.recv(100)
+        log.info("it reads again")
+    texts = [entry["MESSAGE"] for entry in journal]
+    assert texts == ["nobody is there", "it reads", "2 lines of the log are lost: nobody read it", "it reads again"]
