@@ -311,8 +311,9 @@ class ServerKeeper:
         elif before is State.UNRESPONSIVE and now is State.CONNECTED:
             log.info("The JACK server answers again")
         error = reason if now in (State.PAUSED, State.UNRESPONSIVE, State.OPENING_LATE) else ""
+        if now is State.OPENING and self._failures:
+            error = self.state.last_error  # it is tried again and again: why it failed is to be read meanwhile
         if now is State.WAITING:
-            error = self.state.last_error
             self._found = self._others = frozenset()
             self._timer = self._loop.call_later(_TICK_S, self._look_around)
         retries = 0 if self.connected else self._failures
@@ -523,7 +524,9 @@ class ServerKeeper:
 
     def _count_stalled(self, host: HostProcess) -> None:
         cycles, opening = host.memory.cycles, self._table_state in (State.OPENING, State.OPENING_LATE)
-        runs = cycles != self._last_cycles or host.memory.freewheeling or opening
+        # While it freewheels a cycle takes as long as its slowest client.
+        is_rendering = host.memory.freewheeling and not self._servers.server_stopped()
+        runs = cycles != self._last_cycles or is_rendering or opening
         self._stalled_ticks = 0 if runs else self._stalled_ticks + 1
         self._last_cycles = cycles
 
