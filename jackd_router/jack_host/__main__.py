@@ -19,6 +19,7 @@ from contextlib import suppress
 from jackd_router.jack_host import memory, protocol
 from jackd_router.jack_host.requests import Requests
 
+_PR_SET_PDEATHSIG = 1
 _GOODBYE_S = 1.0
 """How long the request thread may take to leave the server after the daemon has gone."""
 
@@ -26,6 +27,8 @@ _GOODBYE_S = 1.0
 def main(control: int, ping: int, memory_file: int, eventfd: int) -> None:
     """Serve until the daemon says so, or is gone."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    # One that is stopped while the daemon is killed is to go on, see that, and leave: blocked or not, this signal does it.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
     mapped = mmap.mmap(memory_file, ctypes.sizeof(memory.Shared))
     address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
     requests = Requests(socket.socket(fileno=control), address, eventfd)
