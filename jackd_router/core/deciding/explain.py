@@ -82,7 +82,7 @@ def explain(connection: Connection, now: Situation, facts: Facts) -> Explanation
     graph = now.graph.copy()
     for port in _imagined(connection, now.graph):
         graph.add_port(port)
-    nearest = [_near(now.graph, end) for end in missing]
+    nearest = [_near(now.graph, end, connection) for end in missing]
     it = "it" if len(missing) == 1 else "they"
     absent = f"there is no port {' and no port '.join(map(shown, missing))} now{''.join(nearest)}; if {it} were"
     with now.matcher.imagined([graph.ports[end] for end in missing]):
@@ -121,10 +121,13 @@ def _imagined(connection: Connection, graph: Graph) -> list[Port]:
     return [Port(end, kind, flag) for end, flag in zip(connection, flags, strict=True) if end not in graph.ports]
 
 
-def _near(graph: Graph, name: PortName) -> str:
+def _near(graph: Graph, name: PortName, connection: Connection) -> str:
+    """Give which port may be meant by an end that is not there: one of its direction, and never the other end."""
     if owner := also_called(graph, name):
         return f" ({shown(owner)} is also called so)"
-    near = difflib.get_close_matches(name, graph.ports, n=1, cutoff=0.75)
+    is_source = name == connection.source
+    names = [port.name for port in graph.ports.values() if port.is_source is is_source and port.name not in connection]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
     return f" (did you mean {shown(near[0])}?)" if near else ""
 
 
