@@ -7,7 +7,7 @@ may have the rule at the same time, during a reload that leaves it as it is: who
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from jackd_router.core.config import Rule
@@ -144,6 +144,21 @@ class RuleCells:
         """Give the chain of a part."""
         return self._chains.get(part, NO_CHAIN)
 
+    def chosen_in(self, cell: Cell) -> Collection[Connection]:
+        """Give what is chosen between two clients."""
+        return self._cells.get(cell, {}).keys()
+
+    def is_complete(self, cell: Cell) -> bool:
+        """Tell whether every source of one client has its destination at the other, over all keys."""
+        chain = self.chain(cell.part)
+        for part in self._membership.parts(self.slot):
+            sources = chain.ports(part, cell.source, cell.source_client)
+            if part.type is cell.part.type and sources:
+                destinations = chain.ports(part, cell.destination, cell.destination_client)
+                if not is_complete(sources, destinations, self.rule.pair):
+                    return False
+        return True
+
     @property
     def chosen(self) -> frozenset[Connection]:
         """The pairs that are chosen to be connected, without those that are made by following."""
@@ -234,7 +249,7 @@ class RuleCells:
         if not self.rule.complete:
             made, rest = Choice(False, hop.is_bypassed), Choice(True, hop.is_bypassed)
             return {pair: rest if is_rest else made for pair, is_rest in pairs.items()}
-        if not self._is_complete(cell, chain):
+        if not self.is_complete(cell):
             return {}
         group = (self.slot, part.type, (cell.source, cell.destination), cell.source_client, cell.destination_client)
         return {pair: Choice(False, hop.is_bypassed, None if hop.is_bypassed else group) for pair in pairs}
@@ -256,16 +271,6 @@ class RuleCells:
         connected to itself, and the feedback guard looks after them.
         """
         return [name for name in ports if part.type is PortType.AUDIO and self._membership.members[name].port.is_physical]
-
-    def _is_complete(self, cell: Cell, chain: Chain) -> bool:
-        """Tell whether every source of one client has its destination at the other, over all keys."""
-        for part in self._membership.parts(self.slot):
-            sources = chain.ports(part, cell.source, cell.source_client)
-            if part.type is cell.part.type and sources:
-                destinations = chain.ports(part, cell.destination, cell.destination_client)
-                if not is_complete(sources, destinations, self.rule.pair):
-                    return False
-        return True
 
     def _set_cell(self, cell: Cell, chosen: _Chosen) -> None:
         ends = ((cell.source, cell.source_client), (cell.destination, cell.destination_client))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,7 +10,7 @@ from jackd_router.core.config import Action, Rule
 from jackd_router.core.deciding.chain import Chain
 from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.deciding.membership import Member, Part, Place, Role
-from jackd_router.core.deciding.pairing import is_complete
+from jackd_router.core.deciding.rule_cells import Cell
 from jackd_router.core.graph import Connection, PortName, PortType, client_of
 from jackd_router.core.selecting.selectors import flow
 
@@ -111,32 +112,30 @@ def _speaks(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Mem
 
 
 def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
-    rule, slot = matcher.rules[rank], matcher.slot(rank)
-    common = [part for part in _parts(slot, ends[0]) if part in _parts(slot, ends[1])]
-    chains = [(part, matcher.cells.of(rank).chain(part)) for part in common]
-    if any({*connection, *_clients(connection)} & chain.outside for _, chain in chains):
-        return Speaker(rule, Standing.VIA_CLIENT)
-    places = [{(part, asker.place) for asker, part in end.spots.items() if asker.slot == slot} for end in ends]
-    for part, chain in chains:
-        if any((part, hop.source) in places[0] and (part, hop.destination) in places[1] for hop in chain.hops):
-            break
-    else:
-        return Speaker(rule, Standing.FALLBACK)
-    if rule.complete and any(_is_incomplete(part, chain, connection, rule) for part, chain in chains):
+    rule, cells = matcher.rules[rank], matcher.cells.of(rank)
+    chains = [(part, cells.chain(part)) for part in _common_parts(matcher.slot(rank), ends)]
+    found = [cell for part, chain in chains for cell in _cells_with(connection, part, chain)]
+    if not found:
+        is_outside = any({*connection, *_clients(connection)} & chain.outside for _, chain in chains)
+        return Speaker(rule, Standing.VIA_CLIENT if is_outside else Standing.FALLBACK)
+    if rule.complete and not all(map(cells.is_complete, found)):
         return Speaker(rule, Standing.INCOMPLETE)
-    around = matcher.chosen_at(connection.source) | matcher.chosen_at(connection.destination)
-    instead = (other for other in around if rank in matcher.choices.of(other))
-    return Speaker(
-        rule, Standing.NOT_PAIRED, tuple(sorted(other for other in instead if _clients(connection) == _clients(other)))
-    )
+    instead = {other for cell in found for other in cells.chosen_in(cell) if not set(connection).isdisjoint(other)}
+    return Speaker(rule, Standing.NOT_PAIRED, tuple(sorted(instead)))
 
 
-def _is_incomplete(part: Part, chain: Chain, connection: Connection, rule: Rule) -> bool:
-    source, destination = map(client_of, connection)
-    return any(
-        not is_complete(chain.ports(part, hop.source, source), chain.ports(part, hop.destination, destination), rule.pair)
-        for hop in chain.hops
-    )
+def _cells_with(connection: Connection, part: Part, chain: Chain) -> Iterator[Cell]:
+    """Give the cells of a part in which the pair is, be it chosen or not."""
+    source, destination = connection
+    clients = client_of(source), client_of(destination)
+    for hop in chain.hops:
+        if source in chain.ports(part, hop.source, clients[0]) and destination in chain.ports(part, hop.destination, clients[1]):
+            yield Cell(part, hop.source, hop.destination, *clients)
+
+
+def _common_parts(slot: int, ends: tuple[Member, Member]) -> list[Part]:
+    parts = _parts(slot, ends[1])
+    return [part for part in _parts(slot, ends[0]) if part in parts]
 
 
 def _parts(slot: int, end: Member) -> list[Part]:
