@@ -144,6 +144,11 @@ class RuleCells:
         """Give the chain of a part."""
         return self._chains.get(part, NO_CHAIN)
 
+    def chain_if_active(self, part: Part) -> Chain:
+        """Give the chain that a part has, or would have if the rule were active."""
+        parts = self._membership.parts(self.slot)
+        return chain_of(self.rule, part, parts, outside_of(self.rule, parts, self._client_name))
+
     def chosen_in(self, cell: Cell) -> Collection[Connection]:
         """Give what is chosen between two clients."""
         return self._cells.get(cell, {}).keys()
@@ -259,7 +264,7 @@ class RuleCells:
         sources = chain.ports(part, cell.source, cell.source_client)
         destinations = chain.ports(part, cell.destination, cell.destination_client)
         if cell.source_client == cell.destination_client and not (
-            rule.same_client or self._is_followed(cell) or self._is_link(cell)
+            rule.same_client or self._is_followed(cell) or self.is_link(cell)
         ):
             sources, destinations = self._of_devices(part, sources), self._of_devices(part, destinations)
         return pair(sources, destinations, rule.pair) if sources and destinations else {}
@@ -292,7 +297,7 @@ class RuleCells:
         """Tell whether the sources of the cell are not connected themselves, but followed."""
         return self.rule.follows and cell.source.role is Role.SOURCE
 
-    def _is_link(self, cell: Cell) -> bool:
+    def is_link(self, cell: Cell) -> bool:
         """Tell whether the cell joins one of our buses to another that is a member of `via`: one client, and meant so."""
         return cell.source_client == self._client_name and (
             cell.source.role is Role.VIA_OUT or cell.destination.role is Role.VIA_IN

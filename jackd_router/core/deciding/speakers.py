@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 from jackd_router.core.config import Action, Rule
-from jackd_router.core.deciding.chain import Chain
 from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.deciding.membership import Member, Part, Place, Role
 from jackd_router.core.deciding.rule_cells import Cell
@@ -47,18 +46,19 @@ class Speaker:
 
 
 def speakers(matcher: Matcher, connection: Connection) -> tuple[Speaker, ...]:
-    """Give every rule whose selectors cover the pair, or that chooses it by way of `via` or `follow`, in deciding order."""
+    """Give every rule whose selectors cover the pair, be it by way of `via` or `follow`, in deciding order."""
     matcher.settle()
     ends = matcher.ends(connection)
     if ends is None:
         return ()
     source, destination = ends
     ranks = set(matcher.choices.of(connection))
-    for slot in source.keys.keys() | destination.keys.keys():
+    for slot in source.keys | source.between | destination.keys | destination.between:
         rank = matcher.rank_of(slot)
         if rank is not None and (
             matcher.membership.covers(slot, source, destination)
             or (matcher.rules[rank].follows and _is_partner(slot, destination))
+            or (matcher.rules[rank].via and _cells_with(matcher, rank, connection, ends))
         ):
             ranks.add(rank)
     return tuple(_speaker(matcher, rank, connection, ends) for rank in sorted(ranks))
@@ -74,11 +74,13 @@ def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Me
         return inactive
     if rule.action is not Action.CONNECT or rank in matcher.choices.of(connection):
         return _speaks(matcher, rank, connection, ends)
-    if _same_client(connection) and not rule.same_client and (rule.follows or not all(map(_is_of_device, ends))):
+    found = _cells_with(matcher, rank, connection, ends)
+    may_be_one_client = rule.same_client or any(map(matcher.cells.of(rank).is_link, found))
+    if _same_client(connection) and not may_be_one_client and (rule.follows or not all(map(_is_of_device, ends))):
         return Speaker(rule, Standing.SAME_CLIENT)
-    if rule.follows:
+    if rule.follows and not found:
         return Speaker(rule, Standing.NOT_FOLLOWED)
-    return _not_chosen(matcher, rank, connection, ends)
+    return _not_chosen(matcher, rank, connection, ends, found)
 
 
 def inactive_rule(matcher: Matcher, rule: Rule) -> Speaker | None:
@@ -101,22 +103,23 @@ def _speaks(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Mem
     slot = matcher.slot(rank)
     parts = _parts(slot, ends[0]) or _parts(slot, ends[1])
     members = {
-        name
+        (hop.destination.number, name)
         for part in parts
         for hop in matcher.cells.of(rank).chain(part).hops
         if hop.destination.role is Role.VIA_IN
         for names in part.places.get(hop.destination, {}).values()
         for name in names
     }
-    return Speaker(rule, Standing.SPEAKS, ports=tuple(sorted(members)), is_bypassed=True)
+    return Speaker(rule, Standing.SPEAKS, ports=tuple(name for _, name in sorted(members)), is_bypassed=True)
 
 
-def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
+def _not_chosen(
+    matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member], found: Collection[Cell]
+) -> Speaker:
     rule, cells = matcher.rules[rank], matcher.cells.of(rank)
-    chains = [(part, cells.chain(part)) for part in _common_parts(matcher.slot(rank), ends)]
-    found = [cell for part, chain in chains for cell in _cells_with(connection, part, chain)]
     if not found:
-        is_outside = any({*connection, *_clients(connection)} & chain.outside for _, chain in chains)
+        parts = _common_parts(matcher.slot(rank), ends)
+        is_outside = any({*connection, *_clients(connection)} & cells.chain(part).outside for part in parts)
         return Speaker(rule, Standing.VIA_CLIENT if is_outside else Standing.FALLBACK)
     if rule.complete and not all(map(cells.is_complete, found)):
         return Speaker(rule, Standing.INCOMPLETE)
@@ -124,13 +127,18 @@ def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple
     return Speaker(rule, Standing.NOT_PAIRED, tuple(sorted(instead)))
 
 
-def _cells_with(connection: Connection, part: Part, chain: Chain) -> Iterator[Cell]:
-    """Give the cells of a part in which the pair is, be it chosen or not."""
+def _cells_with(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> list[Cell]:
+    """Give the cells of a rule in which the pair is, be it chosen or not, or would be if the rule were active."""
     source, destination = connection
     clients = client_of(source), client_of(destination)
-    for hop in chain.hops:
-        if source in chain.ports(part, hop.source, clients[0]) and destination in chain.ports(part, hop.destination, clients[1]):
-            yield Cell(part, hop.source, hop.destination, *clients)
+    found = []
+    for part in _common_parts(matcher.slot(rank), ends):
+        chain = matcher.cells.of(rank).chain_if_active(part)
+        for hop in chain.hops:
+            sources, destinations = chain.ports(part, hop.source, clients[0]), chain.ports(part, hop.destination, clients[1])
+            if source in sources and destination in destinations:
+                found.append(Cell(part, hop.source, hop.destination, *clients))
+    return found
 
 
 def _common_parts(slot: int, ends: tuple[Member, Member]) -> list[Part]:
