@@ -392,6 +392,10 @@ class Matcher:
         self.settle()
         return frozenset(self.choices.at(port))
 
+    def fed_by(self, source: PortName) -> frozenset[PortName]:
+        """Give the ports that a source feeds now."""
+        return frozenset(connection.destination for connection in self._graph.connections_of(source))
+
     def ports_matched(self, rule_name: str) -> int:
         """Give how many ports the selectors of a rule match now."""
         return self.membership.matched(self._slots[self._rank(rule_name)])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from jackd_router.core.config import Action, Rule
+from jackd_router.core.deciding.follow import Partner
 from jackd_router.core.deciding.matcher import Matcher
-from jackd_router.core.deciding.membership import Member, Part, Place, Role
+from jackd_router.core.deciding.membership import FROM, Member, Part, Place, Role
 from jackd_router.core.deciding.rule_cells import Cell
 from jackd_router.core.graph import Connection, PortName, PortType, client_of
 from jackd_router.core.selecting.selectors import flow
@@ -26,6 +26,7 @@ class Standing(StrEnum):
     FALLBACK = "fallback"  # another entry of `from`, `to` and their fallbacks counts now
     INCOMPLETE = "incomplete"
     NOT_FOLLOWED = "not-followed"
+    CIRCLE = "circle"
     NOT_PAIRED = "not-paired"
 
 
@@ -33,8 +34,8 @@ class Standing(StrEnum):
 class Speaker:
     """A rule, and its standing to a pair.
 
-    `instead`: what it pairs the two ports with; `ports`: which it follows to come to the pair, or, where `is_bypassed`,
-    through which it leads the sound in its place.
+    `instead`: what it pairs the two ports with; `ports`: which of those that it follows the source feeds, or, where
+    `is_bypassed`, through which it leads the sound in its place.
     """
 
     rule: Rule
@@ -79,8 +80,8 @@ def _speaker(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Me
     if _same_client(connection) and not may_be_one_client and (rule.follows or not all(map(_is_of_device, ends))):
         return Speaker(rule, Standing.SAME_CLIENT)
     if rule.follows and not found:
-        return Speaker(rule, Standing.NOT_FOLLOWED)
-    return _not_chosen(matcher, rank, connection, ends, found)
+        return _not_followed(matcher, rank, connection, ends)
+    return _not_chosen(matcher, rank, connection, ends)
 
 
 def inactive_rule(matcher: Matcher, rule: Rule) -> Speaker | None:
@@ -113,10 +114,29 @@ def _speaks(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Mem
     return Speaker(rule, Standing.SPEAKS, ports=tuple(name for _, name in sorted(members)), is_bypassed=True)
 
 
-def _not_chosen(
-    matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member], found: Collection[Cell]
-) -> Speaker:
+def _not_followed(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
+    """Give why a destination does not get what the source feeds."""
+    rule, cells = matcher.rules[rank], matcher.cells
+    source, destination = connection
+    fed = matcher.fed_by(source)
+    places = (part.places.get(FROM, {}).values() for part in _parts(matcher.slot(rank), ends[1]))
+    followed = sorted({port for clients in places for ports in clients for port in fed.intersection(ports)})
+    if not followed:
+        return Speaker(rule, Standing.NOT_FOLLOWED)
+    if cells.of(rank).is_outside(followed[0], source):
+        return Speaker(rule, Standing.VIA_CLIENT)
+    circles = tuple(port for port in followed if Partner(rank, port, destination) in cells.follows.left_out)
+    if circles:
+        return Speaker(rule, Standing.CIRCLE, ports=circles)
+    # A followed port is paired as if it were the source.
+    port = followed[0]
+    told = _not_chosen(matcher, rank, Connection(port, destination), (matcher.membership.members[port], ends[1]))
+    return replace(told, ports=(port,))
+
+
+def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> Speaker:
     rule, cells = matcher.rules[rank], matcher.cells.of(rank)
+    found = _cells_with(matcher, rank, connection, ends)
     if not found:
         parts = _common_parts(matcher.slot(rank), ends)
         is_outside = any({*connection, *_clients(connection)} & cells.chain(part).outside for part in parts)

@@ -98,7 +98,7 @@ def says(speaker: Speaker, decision: Decision | None = None) -> str:
         case Action.CONNECT if speaker.is_bypassed:
             return f"it leads the sound through {_clients_of(speaker.ports)} instead"
         case Action.CONNECT if speaker.ports:
-            return f"it follows {', '.join(map(shown, speaker.ports))}, which the source feeds"
+            return _followed(speaker)
         case Action.CONNECT if decision and decision.blocker:
             return f"it wants all its pairs or none, and cannot have {pair_text(decision.blocker)}"
         case Action.CONNECT:
@@ -111,6 +111,10 @@ def says(speaker: Speaker, decision: Decision | None = None) -> str:
             assert_never(speaker.rule.action)
 
 
+def _followed(speaker: Speaker) -> str:
+    return f"it follows {', '.join(map(shown, speaker.ports))}, which the source feeds"
+
+
 def inactive_because(matcher: Matcher, rule: Rule) -> str:
     """Give why a rule does not count now; "" where it does."""
     inactive = inactive_rule(matcher, rule)
@@ -120,30 +124,29 @@ def inactive_because(matcher: Matcher, rule: Rule) -> str:
 def not_chosen(speaker: Speaker) -> str:
     """Give why a rule does not speak of a pair with which it has to do."""
     rule = speaker.rule
+    plain = {
+        Standing.DISABLED: "it is switched off",
+        Standing.SAME_CLIENT: "both ports are of one client, and it does not say same_client = true",
+        Standing.VIA_CLIENT: "one of the ports is of a client of its 'via', which is neither source nor destination",
+        Standing.FALLBACK: "another entry of its 'from', 'to' or their fallbacks counts now",
+        Standing.INCOMPLETE: "it wants all ports of both clients paired or none (complete), and some have no partner",
+        Standing.NOT_FOLLOWED: "the source feeds none of the ports that it follows for this destination",
+    }
+    if speaker.standing in plain:
+        return plain[speaker.standing]
     match speaker.standing:
-        case Standing.DISABLED:
-            return "it is switched off"
         case Standing.OTHER_PROFILE:
             profiles = sorted(rule.profiles or ())
             return f"it counts only in the {'profile' if len(profiles) == 1 else 'profiles'} {', '.join(profiles)}"
         case Standing.CONDITION:
             return f"its condition does not hold: {', '.join(map(_condition, speaker.conditions))}"
-        case Standing.SAME_CLIENT:
-            return "both ports are of one client, and it does not say same_client = true"
-        case Standing.VIA_CLIENT:
-            return "one of the ports is of a client of its 'via', which is neither source nor destination"
-        case Standing.FALLBACK:
-            return "another entry of its 'from', 'to' or their fallbacks counts now"
-        case Standing.INCOMPLETE:
-            return "it wants all ports of both clients paired or none (complete), and some have no partner"
-        case Standing.NOT_FOLLOWED:
-            return "the source feeds none of the ports that it follows"
-        case Standing.NOT_PAIRED | Standing.SPEAKS:
+        case Standing.CIRCLE:
+            return f"{_followed(speaker)}, but does not let the destination get that: they would follow each other in a circle"
+        case _:
             instead = ", ".join(map(pair_text, speaker.instead))
             written = f'"{rule.pair}"' if isinstance(rule.pair, str) else "{ ... }"
-            return f"its selectors match both ports, but pair = {written} makes {instead or 'no pair of them'}"
-        case _:
-            assert_never(speaker.standing)
+            met = _followed(speaker) if speaker.ports else "its selectors match both ports"
+            return f"{met}, but pair = {written} makes {instead or 'no pair of them'}"
 
 
 def _condition(place: Place) -> str:
