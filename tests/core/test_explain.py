@@ -223,6 +223,13 @@ def test_one_port_is_explained_with_every_peer() -> None:
     assert [(peer, each.state, each.decider) for peer, each in absent] == [("mixer:in_3", State.NOT_CONNECTED, "yes")]
 
 
+def test_a_port_that_is_not_there_has_the_peers_of_a_device_too() -> None:
+    now = situation("[[rule]]\nname = 'r'\nfrom = 'hand'\nto = { client = 'amp', physical = true }\n")
+    found = explain_port(PortName("amp:in"), now, Facts())
+    assert [(peer, each.decider) for peer, each in found] == [("hand:out", "r")]
+    assert "if it were an audio port of a device, rule" in found[0][1].summary
+
+
 def test_names_are_shown() -> None:
     found = told(f"{PORTS[-1].name} -> mixer:in_1")
     assert found.summary == r"Caf\xe9:out -> mixer:in_1 is not connected: no rule speaks of it"

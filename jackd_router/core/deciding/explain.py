@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import chain, islice, product
+from typing import NamedTuple
 
 from jackd_router.core.deciding.matcher import Decision, Matcher, Verdict
 from jackd_router.core.deciding.plan import Deed, Reason, Situation, Step, deciding_order
@@ -15,6 +17,7 @@ from jackd_router.core.errors import IncompatiblePorts
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.names import shown
 from jackd_router.core.ports import also_called, check_connectable
+from jackd_router.core.selecting.selectors import flow
 
 
 class State(StrEnum):
@@ -72,21 +75,33 @@ class Explanation:
         return next((step.rule for step in self.steps if step.outcome is Outcome.DECIDES), "")
 
 
+class _Answer(NamedTuple):
+    """What the rules say of two ports that are there, or as if they were."""
+
+    step: Step
+    decision: Decision
+    why: str
+    steps: tuple[RuleStep, ...]
+
+
+_A_PORT = {
+    PortType.AUDIO: "an audio port",
+    PortType.MIDI: "a MIDI port",
+    PortType.CV: "a CV port",
+    PortType.OTHER: "a port of another type",
+}
+
+
 def explain(connection: Connection, now: Situation, facts: Facts) -> Explanation:
     """Tell why the two ports, which need not be there, are or are not connected."""
-    missing = [end for end in connection if end not in now.graph.ports]
     if connection.source == connection.destination:
         return Explanation(State.NOT_CONNECTED, f"{pair_text(connection)} cannot be connected: that is one port")
-    if not missing:
-        return _explain(connection, now, facts, "")
-    graph = now.graph.copy()
-    for port in _imagined(connection, now.graph):
-        graph.add_port(port)
-    nearest = [_near(now.graph, end, connection) for end in missing]
-    it = "it" if len(missing) == 1 else "they"
-    absent = f"there is no port {' and no port '.join(map(shown, missing))} now{''.join(nearest)}; if {it} were"
-    with now.matcher.imagined([graph.ports[end] for end in missing]):
-        return _explain(connection, replace(now, graph=graph), facts, absent)
+    try:
+        if all(end in now.graph.ports for end in connection):
+            return _explain(connection, now, facts)
+        return _explain_absent(connection, now, facts)
+    except IncompatiblePorts as error:
+        return Explanation(State.NOT_CONNECTED, f"{pair_text(connection)} cannot be connected: {error}")
 
 
 def explain_port(name: PortName, now: Situation, facts: Facts) -> list[tuple[PortName, Explanation]]:
@@ -94,18 +109,12 @@ def explain_port(name: PortName, now: Situation, facts: Facts) -> list[tuple[Por
     if name in now.graph.ports:
         pairs = now.graph.connections_of(name) | now.matcher.chosen_at(name)
     else:
-        pairs = frozenset[Connection]().union(*(_would_choose(port, now.matcher) for port in _guises(name)))
+        guises = (port for direction in (PortFlags.OUTPUT, PortFlags.INPUT) for port in _guises(name, direction))
+        pairs = frozenset[Connection]().union(*(_would_choose(port, now.matcher) for port in guises))
     return [
         (pair.destination if pair.source == name else pair.source, explain(pair, now, facts))
         for pair in sorted(pairs, key=deciding_order)
     ]
-
-
-def _guises(name: PortName) -> Iterator[Port]:
-    """Give a port that is not there as all that it could be."""
-    for kind in (PortType.AUDIO, PortType.MIDI):
-        for direction in (PortFlags.OUTPUT, PortFlags.INPUT):
-            yield Port(name, kind, direction)
 
 
 def _would_choose(port: Port, matcher: Matcher) -> frozenset[Connection]:
@@ -113,12 +122,73 @@ def _would_choose(port: Port, matcher: Matcher) -> frozenset[Connection]:
         return matcher.chosen_at(port.name)
 
 
-def _imagined(connection: Connection, graph: Graph) -> list[Port]:
-    """Give the ports that are not there as what they would have to be to be connected."""
-    known = next((graph.ports[end] for end in connection if end in graph.ports), None)
-    kind = known.type if known else PortType.AUDIO
-    flags = (PortFlags.OUTPUT, PortFlags.INPUT)
-    return [Port(end, kind, flag) for end, flag in zip(connection, flags, strict=True) if end not in graph.ports]
+def _explain_absent(connection: Connection, now: Situation, facts: Facts) -> Explanation:
+    """Tell how it would be if the ports were there: as what a rule speaks of them, if one does."""
+    missing = [end for end in connection if end not in now.graph.ports]
+    answers = _answers_if_there(connection, now, facts)
+    plain = next(answers)
+    speaking = (each for each in chain([plain], answers) if each[1].decision.rule)
+    # Two missing ports could be many things: then one answer has to do.
+    found = list(speaking if len(missing) == 1 else islice(speaking, 1)) or [plain]
+    told: dict[str, str] = {}
+    for supposed, answer in found:
+        told.setdefault(answer.why, f"{supposed}, {answer.why}")
+    nearest = [_near(now.graph, end, connection) for end in missing]
+    absent = f"there is no port {' and no port '.join(map(shown, missing))} now{''.join(nearest)}"
+    first = found[0][1]
+    is_kept_apart = first.step.reason in (Reason.FORBIDDEN, Reason.BYPASSED)
+    return Explanation(
+        State.FORBIDDEN if is_kept_apart else State.NOT_CONNECTED,
+        f"{pair_text(connection)} is not connected: {'; '.join((absent, *told.values()))}",
+        first.steps,
+    )
+
+
+def _answers_if_there(connection: Connection, now: Situation, facts: Facts) -> Iterator[tuple[str, _Answer]]:
+    """Give what is supposed of the ports that are not there, and what the rules say then, the likeliest first.
+
+    Raises IncompatiblePorts where the port that is there is no such end.
+    """
+    graph = now.graph.copy()
+    imagined = replace(now, graph=graph)
+    guesses = _guesses(connection, now.graph)
+    for guess in guesses:
+        for port in guess:
+            graph.add_port(port)
+        is_plain = guess is guesses[0]
+        if is_plain:
+            check_connectable(graph, connection)
+        with now.matcher.imagined(guess):
+            rule = now.matcher.decide(connection).rule
+            imagined.refused = {**now.refused, **imagined.refusals([(connection, rule)] if rule else [])}
+            answer = _answer(connection, imagined, facts)
+        yield _supposed([port for port in guess if port.name not in now.graph.ports], is_plain=is_plain), answer
+
+
+def _guesses(connection: Connection, graph: Graph) -> list[tuple[Port, Port]]:
+    """Give what the two ports could be, of which one may be there: first of all ports of programs and of one type."""
+    ends = (
+        [graph.ports[end]] if end in graph.ports else _guises(end, direction)
+        for end, direction in zip(connection, (PortFlags.OUTPUT, PortFlags.INPUT), strict=True)
+    )
+    pairs = [(source, destination) for source, destination in product(*ends) if flow(source.type) is flow(destination.type)]
+    return sorted(pairs, key=lambda pair: pair[0].type is not pair[1].type)
+
+
+def _guises(name: PortName, direction: PortFlags) -> list[Port]:
+    """Give a port that is not there as all that it could be: of audio first, and of a program before a device."""
+    of_device = direction | PortFlags.PHYSICAL | PortFlags.TERMINAL
+    return [Port(name, kind, flags) for kind in PortType for flags in (direction, of_device)]
+
+
+def _supposed(ports: Sequence[Port], *, is_plain: bool) -> str:
+    """Give in words as what ports that are not there are spoken of."""
+    if is_plain:
+        return "if it were" if len(ports) == 1 else "if they were"
+    kinds = [f"{_A_PORT[port.type]}{' of a device' if port.is_physical else ''}" for port in ports]
+    if len(kinds) == 1:
+        return f"if it were {kinds[0]}"
+    return f"if each were {kinds[0]}" if len(set(kinds)) == 1 else f"if they were {' and '.join(kinds)}"
 
 
 def _near(graph: Graph, name: PortName, connection: Connection) -> str:
@@ -131,28 +201,23 @@ def _near(graph: Graph, name: PortName, connection: Connection) -> str:
     return f" (did you mean {shown(near[0])}?)" if near else ""
 
 
-def _explain(connection: Connection, now: Situation, facts: Facts, absent: str) -> Explanation:
-    try:
-        check_connectable(now.graph, connection)
-    except IncompatiblePorts as error:
-        return Explanation(State.NOT_CONNECTED, f"{pair_text(connection)} cannot be connected: {error}")
-    speaking = speakers(now.matcher, connection)
-    decision = now.matcher.decide(connection)
-    step = now.step_for(connection)
-    # Of what no rule speaks: why it would not stay, or did not, where an exclusive rule or the policy takes it.
-    told = now.step_for(connection, connected=True) if step.reason is Reason.UNMATCHED else step
-    why = because(told, decision, speaking, now, facts.failures)
-    steps = tuple(_rule_steps(speaking, decision))
-    if absent:
-        return Explanation(_state_if_there(step), f"{pair_text(connection)} is not connected: {absent}, {why}", steps)
+def _explain(connection: Connection, now: Situation, facts: Facts) -> Explanation:
+    check_connectable(now.graph, connection)
+    step, decision, why, steps = _answer(connection, now, facts)
     connected = connection in now.graph.connections
     state = _state(step, connected, decision.verdict, facts)
     is_or_not = "is connected" if connected else "is not connected"
     return Explanation(state, f"{pair_text(connection)} {is_or_not}: {why}{_outlook(step, state, facts)}", steps)
 
 
-def _state_if_there(step: Step) -> State:
-    return State.FORBIDDEN if step.reason in (Reason.FORBIDDEN, Reason.BYPASSED) else State.NOT_CONNECTED
+def _answer(connection: Connection, now: Situation, facts: Facts) -> _Answer:
+    speaking = speakers(now.matcher, connection)
+    decision = now.matcher.decide(connection)
+    step = now.step_for(connection)
+    # Of what no rule speaks: why it would not stay, or did not, where an exclusive rule or the policy takes it.
+    told = now.step_for(connection, connected=True) if step.reason is Reason.UNMATCHED else step
+    why = because(told, decision, speaking, now, facts.failures)
+    return _Answer(step, decision, why, tuple(_rule_steps(speaking, decision)))
 
 
 def _state(step: Step, connected: bool, verdict: Verdict, facts: Facts) -> State:
