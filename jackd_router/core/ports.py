@@ -7,6 +7,7 @@ import difflib
 from jackd_router.core.errors import IncompatiblePorts, NoSuchPort
 from jackd_router.core.graph import Connection, Graph, Port, PortName
 from jackd_router.core.names import shown
+from jackd_router.core.selecting.selectors import flow
 
 
 def check_connectable(graph: Graph, connection: Connection) -> None:
@@ -16,7 +17,7 @@ def check_connectable(graph: Graph, connection: Connection) -> None:
         raise IncompatiblePorts(f"{shown(source.name)} is an input port: a connection begins at an output port")
     if destination.is_source:
         raise IncompatiblePorts(f"{shown(destination.name)} is an output port: a connection ends at an input port")
-    if source.type != destination.type:
+    if flow(source.type) is not flow(destination.type):
         raise IncompatiblePorts(
             f"{shown(source.name)} carries {source.type}, {shown(destination.name)} {destination.type}: they cannot be connected"
         )
