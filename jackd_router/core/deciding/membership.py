@@ -375,7 +375,8 @@ class Membership:
 
     def _match(self, asker: Asker, member: Member) -> Groups | None:
         selectors, seen = asker.selectors, member.seen
-        if seen.type is _CV and self._enrolled[asker.slot].rule.action is Action.CONNECT:
+        # Only what a rule connects must be named as CV: to `when` a port is there, whatever it carries.
+        if seen.type is _CV and asker.place.role < _PRESENT and self._enrolled[asker.slot].rule.action is Action.CONNECT:
             selectors = tuple(s for s in selectors if isinstance(s, PortSelector) and s.type is _CV)
         if not self._positions:
             return match(selectors, seen)
