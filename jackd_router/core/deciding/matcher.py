@@ -229,6 +229,7 @@ class Matcher:
     @property
     def _cv_is_named(self) -> bool:
         """Whether a rule that is switched on, in this profile, names CV, which then is a type of its own."""
+        # Its `when` is not asked: ports that are other ones for it could turn it back.
         return any(selector.type is PortType.CV for selector in self._port_selectors())
 
     def says_the_same(self, config: Config) -> bool:
