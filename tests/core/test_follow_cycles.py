@@ -102,6 +102,8 @@ def test_a_rule_with_from_closes_no_circle() -> None:
         "{ client = 'r*', type = 'audio' } => { bus = 'main' }",
         "'a' => 'b'; fallback = ['c', ['d', 'a:in']]",
         "'a' => 'b'; via = ['c', ['d', 'a:in']]",
+        "'a' => 'a'; pair = 'name'",
+        "'a' => 'a'; pair = { FL = 'AUX0', aux0 = ['AUX1', 'fl'] }",
         "'a' => 'a'; enabled = false",
         "'a' => 'a'; profiles = ['live']",
         r"'a\\:*' => 'a\\:in'",
@@ -150,6 +152,9 @@ def test_what_the_text_shows_is_told(written: str) -> None:
         "{ client = 'router', type = 'cv' } => { bus = 'main' }",
         "{ client = 'router', alias = 'x' } => { bus = 'main' }",
         "'/(.*):.*/' => '{1}'",
+        # Two pairs of loudspeakers of one card.
+        "'a' => 'a'; pair = { FL = 'AUX0', FR = ['AUX1', 'AUX3'] }",
+        "'system:playback_*' => 'system:playback_*'; pair = { 1 = '3', 2 = '4' }",
         "{ bus = 'main' } => { bus = 'sub' }",
         "{ bus = 'main', channel = 'L' } => { bus = 'main', channel = 'R' }",
         "{ bus = 'main' } => 'router:sub_in_*'",
@@ -170,6 +175,7 @@ def test_what_is_not_certain_is_not_told(written: str) -> None:
         ("'a' => 'b'; profiles = ['live']", "'b' => 'a'; profiles = ['studio', 'default']"),
         ("'a' => 'b'; when.present = ['phones', 'x']", "'b' => 'a'; when.absent = [['other', 'phones']]"),
         ("'a' => 'b'; when.absent = 'phones'", "'b' => 'a'; when.present = 'phones'"),
+        ("'a' => 'b'; pair = { FL = 'AUX0' }", "'b' => 'a'; pair = { AUX1 = 'FL' }"),
     ],
 )
 def test_rules_that_never_feed_each_other_are_no_circle(one: str, other: str) -> None:
@@ -183,6 +189,8 @@ def test_rules_that_never_feed_each_other_are_no_circle(one: str, other: str) ->
         ("'a' => 'b'; profiles = ['live', 'default']", "'b' => 'a'; profiles = ['studio', 'live']"),
         ("'a' => 'b'; profiles = ['live']", "'b' => 'a'"),
         ("'a' => 'b'; when.present = [['phones', 'x']]", "'b' => 'a'; when.absent = 'phones'"),
+        ("'a' => 'b'; pair = { FL = 'AUX0' }", "'b' => 'a'; pair = { aux0 = 'FL' }"),
+        ("'a' => 'b'; pair = { FL = 'AUX0' }", "'b' => 'a'"),
         ("['a', { client = 'c', type = 'audio' }] => 'b'", "{ client = 'b', type = 'midi' } => 'a'"),
     ],
 )

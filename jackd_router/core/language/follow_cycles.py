@@ -1,7 +1,8 @@
 """Circles of rules that follow: found where the text of the selectors shows them.
 
 Only what is certain counts, for it keeps the configuration from being used: two globs of which one name matches both,
-a name that the other's expression matches, equal expressions; all rules carry the same kind and count at the same time.
+a name that the other's expression matches, equal expressions; a table of endings that leads to one of the next rule's table;
+all rules carry the same kind and count at the same time.
 Circles that only the ports show are left out when they are paired (`core/deciding/follow.py`).
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from jackd_router.core.config import Rule
+from jackd_router.core.config import ChannelMap, Pairing, Rule
 from jackd_router.core.graph import PortType
 from jackd_router.core.selecting.patterns import Form, Pattern
 from jackd_router.core.selecting.selectors import BusSelector, PortSelector, Selector, Selectors, flow
@@ -58,10 +59,14 @@ def _circle(start: int, leads: dict[int, list[int]]) -> list[int] | None:
 
 def _leads(rules: Sequence[Rule | None], kind: PortType) -> dict[int, list[int]]:
     """Give, for each rule that carries this kind, those that follow what it connects to."""
-    followed = {index: _of_kind(rule.sources, kind) for index, rule in enumerate(rules) if rule is not None}
-    followed = {index: selectors for index, selectors in followed.items() if selectors}
-    reached = {index: _reached(rule, kind) for index, rule in enumerate(rules) if rule is not None and index in followed}
-    return {index: [other for other in followed if _meet(reached[index], followed[other])] for index in followed}
+    following = {index: rule for index, rule in enumerate(rules) if rule is not None}
+    followed = {index: selectors for index, rule in following.items() if (selectors := _of_kind(rule.sources, kind))}
+    reached = {index: _reached(following[index], kind) for index in followed}
+
+    def leads(one: int, other: int) -> bool:
+        return _meet(reached[one], followed[other]) and _endings_meet(following[one].pair, following[other].pair)
+
+    return {one: [other for other in followed if leads(one, other)] for one in followed}
 
 
 def _in_profile(leads: dict[int, list[int]], rules: Sequence[Rule | None], profile: str | None) -> dict[int, list[int]]:
@@ -89,6 +94,14 @@ def _flow(selector: Selector) -> PortType | None:
 
 def _meet(some: Selectors, others: Selectors) -> bool:
     return any(_overlap(one, other) for one in some for other in others)
+
+
+def _endings_meet(one: Pairing | ChannelMap, other: Pairing | ChannelMap) -> bool:
+    """Tell whether a port to which one rule leads can be one for which the other has a partner."""
+    if not (isinstance(one, tuple) and isinstance(other, tuple)):
+        return True
+    reached = {ending.casefold() for _, endings in one for ending in endings}
+    return any(ending.casefold() in reached for ending, _ in other)
 
 
 def _never_together(one: Rule | None, other: Rule | None) -> bool:
