@@ -67,6 +67,7 @@ def test_every_form_is_read(text: str, expected: PortSelector | BusSelector) -> 
         ("''", f'4:6: to: found ""; allowed: {FORMS}'),
         ("[]", f"4:6: to: found an empty list; allowed: {FORMS}, not empty"),
         ('"a\\tb"', '4:6: to: found "a\\u0009b"; allowed: a string, not empty, without control characters'),
+        ('"a\\u0085b"', f'4:6: to: found "a\\u0085b"; allowed: {TEXT}'),
         ("['a', 5]", f"4:12: to: found 5; allowed: {FORMS}"),
         ("['a', ['b']]", f"4:12: to: found a list; allowed: {FORMS}"),
         ("'/(/'", '4:6: not a regular expression: "/(/": missing ), unterminated subpattern at position 0'),

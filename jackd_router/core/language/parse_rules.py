@@ -21,7 +21,7 @@ from jackd_router.core.errors import Problem, Severity
 from jackd_router.core.graph import PortType
 from jackd_router.core.language.follow_cycles import find_cycles
 from jackd_router.core.language.parse_selectors import Side, Surroundings, offered, read_each, read_selectors
-from jackd_router.core.language.reading import TEXT, Table, found, unique
+from jackd_router.core.language.reading import TEXT, Table, found, is_text, unique
 from jackd_router.core.language.vocabulary import CONNECT_ONLY
 from jackd_router.core.selecting.selectors import BusSelector, Selectors, flow
 
@@ -189,7 +189,7 @@ def _pairing(table: Table) -> Pairing | ChannelMap:
 
 def _endings(table: Table, source: str) -> Sequence[str]:
     """Give the endings that one ending is mapped to."""
-    if not source or not source.isprintable():
+    if not is_text(source):
         table.complain(f"pair: found the ending {found(source)}; allowed: {TEXT}", source, of_key=True)
     value = table.values[source]
     several: list[tuple[Path, object]] = [((source,), value)]
@@ -197,7 +197,7 @@ def _endings(table: Table, source: str) -> Sequence[str]:
         several = [((source, index), item) for index, item in enumerate(value)]
     right = []
     for path, ending in several:
-        if isinstance(ending, str) and ending and ending.isprintable():
+        if is_text(ending):
             right.append(ending)
         else:
             table.wrong("pair", ending, "an ending of ports, or a list of endings", *path)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from jackd_router.core.config import Path
 from jackd_router.core.errors import Severity, UserError
 from jackd_router.core.graph import PortType
-from jackd_router.core.language.reading import TEXT, Table, found, perhaps_meant, unknown_bus
+from jackd_router.core.language.reading import TEXT, Table, found, is_text, perhaps_meant, unknown_bus
 from jackd_router.core.language.vocabulary import KNOWN
 from jackd_router.core.names import parse_shown
 from jackd_router.core.selecting.patterns import Form, Pattern, pattern_of, references
@@ -90,7 +90,7 @@ class _Reader:
         """Give the selector that stands at this path; None where it is wrong."""
         self._path = path
         match value:
-            case str() if value and not value.isprintable():
+            case str() if value and not is_text(value):
                 self._table.wrong(self._key, value, TEXT, *path)
                 return None
             case str() if value:

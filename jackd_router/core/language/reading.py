@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from jackd_router.core.config import Document, Origin, Path
 from jackd_router.core.errors import Problem, Severity
@@ -16,6 +17,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 TEXT = "a string, not empty, without control characters"
 """What every name and every pattern is."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Table:
@@ -51,11 +53,11 @@ class Table:
                 self.complain(f"unknown key {found(key)}; {meant}known here: {', '.join(known)}", key, of_key=True)
 
     def text(self, key: str, default: str) -> str:
-        """Give a string that is not empty and has no control characters."""
+        """Give a string that is a text."""
         if key not in self.values:
             return default
         value = self.values[key]
-        if isinstance(value, str) and value and value.isprintable():
+        if is_text(value):
             return value
         self.wrong(key, value, TEXT)
         return default
@@ -161,6 +163,12 @@ class Table:
                 if whole[:length] in known:
                     return known[whole[:length]]
         return (1, 1)
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Tell whether it is a string, not empty, without control characters."""
+    # Not isprintable(): it has no blank but the common one, no joined emoji and no letters of private use, which names have.
+    return isinstance(value, str) and value != "" and _CONTROL.search(value) is None
 
 
 def in_range(value: object, low: float, high: float) -> float | None:
