@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import bisect
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,17 +10,12 @@ from pathlib import Path
 from jackd_router.core.config import Config, Document
 from jackd_router.core.errors import ConfigInvalid, Problem
 from jackd_router.core.language.parse import parse
+from jackd_router.runtime.toml_errors import line_of_long_number, syntax_error
 from jackd_router.runtime.toml_positions import read_positions
 from jackd_router.runtime.whole_files import read_whole
 
 MAX_BYTES = 4 * 1024 * 1024
 """No configuration is that large: something else was named by mistake."""
-
-_TWICE = re.compile(r"Cannot declare (\(.+\)) twice|Duplicate inline table key (.+)")
-_KEY = re.compile(r"\s*([^\s=#\[][^=#]*?)\s*=")
-_LINES_OF_A_VALUE = 100
-"""How far above the end of a value its key is looked for."""
-_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:
@@ -114,74 +106,13 @@ def read_document(file: str, text: bytes) -> Document:
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         raise _invalid(file, line, column, f"byte 0x{text[error.start]:02x} is not UTF-8; TOML files are") from None
     except tomllib.TOMLDecodeError as error:
-        raise _invalid(file, *_syntax(str(error), text.decode())) from None
+        raise _invalid(file, *syntax_error(str(error), text.decode())) from None
     except RecursionError:
         raise _invalid(file, 1, 1, "arrays or tables nest too deep") from None
     except ValueError:
         # An integer of thousands of digits: tomllib lets Python's own error through, which knows no place.
-        raise _invalid(file, _line_of_long_number(text.decode()), 1, "a number with too many digits") from None
+        raise _invalid(file, line_of_long_number(text.decode()), 1, "a number with too many digits") from None
     return Document(file, values, *read_positions(text))
-
-
-def _syntax(message: str, text: str) -> tuple[int, int, str]:
-    """Give line, column and what is wrong, in words for who wrote the file where those of tomllib are for who reads it."""
-    if text.startswith("\ufeff"):
-        return 1, 1, "the file begins with a byte order mark; save it as UTF-8 without one"
-    line, column, what = _place(message, text)
-    twice = _TWICE.match(what)
-    if twice and twice[1]:
-        return line, column, f"the table [{'.'.join(ast.literal_eval(twice[1]))}] is there twice"
-    if twice:
-        return line, column, f"the key {twice[2]} is there twice"
-    if what.startswith("Cannot overwrite a value"):
-        return _key_twice(text, line, column)
-    return line, column, what
-
-
-def _key_twice(text: str, line: int, column: int) -> tuple[int, int, str]:
-    """Give the place of the key whose value ends here, and its name: tomllib notices after the value, which may be long."""
-    lines = text.split("\n")[:line]
-    lines[-1] = lines[-1][: column - 1]
-    for first in range(line - 1, max(-1, line - 1 - _LINES_OF_A_VALUE), -1):
-        key = _KEY.match(lines[first])
-        if key and _is_toml("\n".join(lines[first:])):
-            return first + 1, key.start(1) + 1, f"the key '{key[1]}' is there twice"
-    return line, column, "what is written here has a value already"
-
-
-def _is_toml(text: str) -> bool:
-    try:
-        tomllib.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _line_of_long_number(text: str) -> int:
-    """Give the line up to which the text makes tomllib fail with an error that is not its own."""
-    lines = text.split("\n")
-
-    def fails(count: int) -> bool:
-        try:
-            tomllib.loads("\n".join(lines[:count]))
-        except tomllib.TOMLDecodeError:
-            return False
-        except ValueError:
-            return True
-        return False
-
-    return bisect.bisect_left(range(len(lines)), True, lo=1, key=fails)
-
-
-def _place(message: str, text: str) -> tuple[int, int, str]:
-    """Give line, column and the rest of what tomllib says."""
-    found = _PLACE.search(message)
-    if found is None:
-        return 1, 1, message
-    what = message[: found.start()]
-    if found[1]:
-        return int(found[1]), int(found[2]), what
-    return text.count("\n") + 1, len(text) - text.rfind("\n"), f"{what} at the end of the file"
 
 
 def _invalid(file: str, line: int, column: int, text: str) -> ConfigInvalid:

@@ -15,6 +15,10 @@ from jackd_router.core.config import Config
 from jackd_router.core.errors import ConfigInvalid
 from jackd_router.runtime.config_files import MAX_BYTES, default_path, load_config, read_document
 
+ALLOWED = "allowed: a string in quotes, true or false in small letters, a number, a list, a table"
+NO_END = "the string does not end on its line; write at its end the quote with which it begins"
+ELSEWHERE = "has its whole value already, between brackets; write there what belongs to it"
+
 
 def problems(path: Path) -> list[str]:
     """Give what is wrong with the files, by name of the file."""
@@ -52,7 +56,7 @@ def test_of_syntax_errors_the_first_of_each_file_beside_all_other_problems(main:
     drop_in(main, "a.toml", "[client]\nnam = 'a'")
     drop_in(main, "b.toml", 'x = """abc')
     assert problems(main) == [
-        "router.toml:2:8: Invalid value",
+        f"router.toml:2:8: a value is missing; {ALLOWED}",
         "router.toml.d/a.toml:2:1: unknown key \"nam\"; did you mean 'name'? known here: name",
         "router.toml.d/b.toml:1:11: Unterminated string at the end of the file",
     ]
@@ -154,7 +158,27 @@ def test_what_tomllib_cannot_take_is_a_problem(text: str) -> None:
         ("a = 1\n  b-c = 1\n  b-c = 2\nd = 1", "3:3: the key 'b-c' is there twice"),
         ("a = 1\na = [\n  { x = 1 },\n  2\n]\nb = 1", "2:1: the key 'a' is there twice"),
         ("x = { a = 1, a = 2 }", "1:19: the key 'a' is there twice"),
-        ("a = 1\n[a]", "2:3: what is written here has a value already"),
+        (
+            "a = 1\n[a]",
+            "2:3: [a] cannot begin here: what it names has a value already; allowed: the value or the table",
+        ),
+        (
+            "[[rule]]\nwhen.present = 'a'\n [[rule.when]] # again",
+            "3:13: [[rule.when]] cannot begin here: what it names has a value already; "
+            "allowed: [rule.when] once, or [[rule.when]] each time",
+        ),
+        ("[[rule]]\nwhen = { present = 'a' }\n[[rule.when]]", f"3:12: 'rule.when' {ELSEWHERE}"),
+        ("a = { b = 1 }\n a.c = [\n  2\n]\nd = 1", f"2:2: 'a' {ELSEWHERE}"),
+        ("enabled = False", f"1:11: found False, which is no value; {ALLOWED}"),
+        ("a = [\n  My Synth, # mine\n]\r\n", f"2:3: found My Synth, which is no value; {ALLOWED}"),
+        ("'é' = { a = \tx}", f"1:14: found x, which is no value; {ALLOWED}"),
+        (f"a = {'y' * 99}", f"1:5: found {'y' * 57}..., which is no value; {ALLOWED}"),
+        ("a = [ , ]", f"1:7: a value is missing; {ALLOWED}"),
+        ("a =", f"1:4: a value is missing; {ALLOWED}"),
+        ('a = 1\nb = "x # y\nc = "z"', f"2:11: {NO_END}"),
+        ("a = 'x\r\nb = 1\r\n", f"1:7: {NO_END}"),
+        ("a = 'x\nb = 'y'", f"1:7: {NO_END}"),
+        ("a = 'x", f"1:7: {NO_END}"),
         ("\ufeffa = 1", "1:1: the file begins with a byte order mark; save it as UTF-8 without one"),
         (f"# {'9' * 5000}\na = [\n  {'9' * 5000},\n]\n\n", "3:1: a number with too many digits"),
         (f"a = {'9' * 5000}", "1:1: a number with too many digits"),

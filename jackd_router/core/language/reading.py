@@ -202,8 +202,7 @@ def found(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            text = value if len(value) <= 60 else f"{value[:57]}..."
-            return '"' + "".join(c if c.isprintable() else "\\u" + format(ord(c), "04x") for c in text) + '"'
+            return f'"{in_short(value)}"'
         # Python refuses to write out an integer of more than 4300 digits.
         case int() if abs(value) >= 10**18:
             return "a huge number"
@@ -219,6 +218,12 @@ def found(value: object) -> str:
             return "a list" if value else "an empty list"
         case _:
             return "a date or a time"
+
+
+def in_short(text: str) -> str:
+    """Give a text as it can stand in a line with others."""
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    return "".join(c if c.isprintable() else "\\u" + format(ord(c), "04x") for c in text)
 
 
 def found_many(value: object, one: str) -> str:
