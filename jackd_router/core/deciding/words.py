@@ -50,6 +50,7 @@ def because(
 def _against(decision: Decision) -> str:
     return {
         Verdict.FORBIDDEN: "forbids it",
+        Verdict.LEFT: "leaves it alone",
         Verdict.BYPASSED: "leads the sound through another client",
         Verdict.WITHHELD: "cannot have all its pairs",
     }.get(decision.verdict, "does not want it")
