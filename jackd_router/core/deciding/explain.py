@@ -216,8 +216,15 @@ def _answer(connection: Connection, now: Situation, facts: Facts) -> _Answer:
     step = now.step_for(connection)
     # Of what no rule speaks: why it would not stay, or did not, where an exclusive rule or the policy takes it.
     told = now.step_for(connection, connected=True) if step.reason is Reason.UNMATCHED else step
-    why = because(told, decision, speaking, now, facts.failures)
+    why = because(told, decision, speaking, now, facts.failures) + _called_in_rules(connection, now.matcher)
     return _Answer(step, decision, why, tuple(_rule_steps(speaking, decision)))
+
+
+def _called_in_rules(connection: Connection, matcher: Matcher) -> str:
+    """Give the other names that clients have in rules: ours, and whoever has the name that we are configured with."""
+    ends = matcher.ends(connection) or ()
+    names = {end.client: end.seen.client for end in ends if end.seen.client != end.client}
+    return "".join(f"; in rules the client {shown(client)} is called {shown(name)}" for client, name in names.items())
 
 
 def _state(step: Step, connected: bool, verdict: Verdict, facts: Facts) -> State:
