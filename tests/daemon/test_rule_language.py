@@ -235,6 +235,8 @@ def test_cv_is_kept_from_what_is_meant_for_sound(
     router.config_path.write_text(everything + rule("cv", from_='{ type = "cv" }', to='"other:*"'))
     remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
     eventually(lambda: modular.connections() == {("modular:sound", "desk:in")})
+    assert remote.call("Graph.Connect", "ssa{sv}", "modular:gate", "desk:in", NO_OPTIONS) == "connected"
+    assert remote.call("Graph.Disconnect", "ssa{sv}", "modular:gate", "desk:in", NO_OPTIONS) == "disconnected"
     remote.call("Rules.SetRuleEnabled", "sba{sv}", "cv", False, NO_OPTIONS)
     eventually(lambda: modular.connections() == both)
 
