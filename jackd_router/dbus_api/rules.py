@@ -97,11 +97,10 @@ class Rules:
         steps = [(step.rule, shown(step.origin), str(step.outcome), step.reason) for step in told.steps]
         return told.state, told.summary, steps
 
-    def explain_port(self, call: Call, port: str) -> list[tuple[str, str, str, str]]:
+    async def explain_port(self, call: Call, port: str) -> list[tuple[str, str, str, str]]:
         """Say of each port that a rule pairs this one with what became of it."""
-        return [
-            (shown(peer), state, rule, reason) for peer, state, rule, reason in self._router.rules.explain_port(parse_shown(port))
-        ]
+        found = await self._router.rules.explain_port(parse_shown(port))
+        return [(shown(peer), state, rule, reason) for peer, state, rule, reason in found]
 
     async def reapply(self, call: Call, options: Mapping[str, Variant]) -> dict[str, Variant]:
         """Run all rules now."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config, Rule
-from jackd_router.core.deciding.explain import Explanation, Facts, explain, explain_port
+from jackd_router.core.deciding.explain import Explanation, Facts, explain, explain_port_in_steps
 from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.deciding.plan import Deed, Situation
 from jackd_router.core.deciding.words import inactive_because
@@ -353,9 +353,10 @@ class Rules:
         """Tell why two ports, present or not, are or are not connected."""
         return explain(Connection(source, destination), self._reconciler.situation, self._facts())
 
-    def explain_port(self, port: PortName) -> list[tuple[PortName, str, str, str]]:
+    async def explain_port(self, port: PortName) -> list[tuple[PortName, str, str, str]]:
         """Give (peer, state, rule, reason) for every peer that a connection or a rule joins to this port."""
-        found = explain_port(port, self._reconciler.situation, self._facts())
+        # In slices: hundreds of peers take a second, above all those of a port that is not there.
+        found = await run_in_slices(explain_port_in_steps(port, lambda: self._reconciler.situation, self._facts()))
         return [(peer, told.state, told.decider, told.summary) for peer, told in found]
 
     def _facts(self) -> Facts:

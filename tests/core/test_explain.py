@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from jackd_router.core.config import Unmatched
-from jackd_router.core.deciding.explain import Explanation, Facts, Outcome, State, explain, explain_port
+from jackd_router.core.deciding.explain import Explanation, Facts, Outcome, State, explain, explain_port_in_steps
 from jackd_router.core.deciding.feedback import Danger, Feedback
 from jackd_router.core.deciding.plan import Situation
 from jackd_router.core.deciding.words import inactive_because
 from jackd_router.core.graph import PortName, PortType
+from jackd_router.core.steps import run_at_once
 from tests.core.building import config, connection, destination, graph, matcher, source
 
 RULES = """
@@ -49,6 +50,10 @@ def situation(rules: str = RULES, *connected: str, **known: Any) -> Situation:
     """Give the situation of these rules among the ports above."""
     now = graph(PORTS, map(connection, connected))
     return Situation(matcher(config(rules), PORTS, graph=now), now, **known)
+
+
+def explain_port(name: PortName, now: Situation, facts: Facts) -> list[tuple[PortName, Explanation]]:
+    return run_at_once(explain_port_in_steps(name, lambda: now, facts))
 
 
 def told(pair: str, *, connected: bool = False, facts: Facts | None = None, **known: Any) -> Explanation:

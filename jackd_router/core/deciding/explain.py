@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain, islice, product
@@ -104,17 +104,25 @@ def explain(connection: Connection, now: Situation, facts: Facts) -> Explanation
         return Explanation(State.NOT_CONNECTED, f"{pair_text(connection)} cannot be connected: {error}")
 
 
-def explain_port(name: PortName, now: Situation, facts: Facts) -> list[tuple[PortName, Explanation]]:
-    """Give each port that a connection or a rule joins to this one, which need not be there, and how it stands between them."""
+def explain_port_in_steps(
+    name: PortName, now: Callable[[], Situation], facts: Facts
+) -> Generator[None, None, list[tuple[PortName, Explanation]]]:
+    """Explain each pair of a port that a connection or a rule makes, with the peer, and pause before each.
+
+    `now` gives how it stands after a pause.
+    """
+    told = []
+    for pair in sorted(_pairs_of(name, now()), key=deciding_order):
+        yield
+        told.append((pair.destination if pair.source == name else pair.source, explain(pair, now(), facts)))
+    return told
+
+
+def _pairs_of(name: PortName, now: Situation) -> frozenset[Connection]:
     if name in now.graph.ports:
-        pairs = now.graph.connections_of(name) | now.matcher.chosen_at(name)
-    else:
-        guises = (port for direction in (PortFlags.OUTPUT, PortFlags.INPUT) for port in _guises(name, direction))
-        pairs = frozenset[Connection]().union(*(_would_choose(port, now.matcher) for port in guises))
-    return [
-        (pair.destination if pair.source == name else pair.source, explain(pair, now, facts))
-        for pair in sorted(pairs, key=deciding_order)
-    ]
+        return now.graph.connections_of(name) | now.matcher.chosen_at(name)
+    guises = (port for direction in (PortFlags.OUTPUT, PortFlags.INPUT) for port in _guises(name, direction))
+    return frozenset[Connection]().union(*(_would_choose(port, now.matcher) for port in guises))
 
 
 def _would_choose(port: Port, matcher: Matcher) -> frozenset[Connection]:
