@@ -42,8 +42,9 @@ def plan(*, file: Path | None, graph: Path, profile: str | None, json: bool) -> 
     """Show what would change if the file were in force on the graph that `jackd-router graph --json` has written."""
     # Imported here: of use to this command only.
     from jackd_router.core.language.made_buses import with_made_buses
+    from jackd_router.core.system_names import speak_of_system
     from jackd_router.runtime.config_files import default_path, load_config
-    from jackd_router.runtime.preview import simulate
+    from jackd_router.runtime.preview import blind_spots, simulate
 
     saved = read_graph(graph)
     path = file or default_path()
@@ -54,7 +55,11 @@ def plan(*, file: Path | None, graph: Path, profile: str | None, json: bool) -> 
     except ConfigInvalid as invalid:
         show_problems([ProblemRecord.of_problem(problem) for problem in invalid.problems])
         return Exit.REFUSED
-    show_problems([ProblemRecord.of_problem(problem) for problem in config.warnings])
+    is_known = any(port.pretty_name or port.type is PortType.CV for port in saved.graph.ports.values())
+    warnings = config.warnings if is_known else (*config.warnings, *blind_spots(config))
+    show_problems([ProblemRecord.of_problem(problem) for problem in warnings])
+    if config.system and speak_of_system(config.rules):
+        note(f"{path}: `system` under [server] is not asked here: ports have the names that {graph} saved")
     active = _profile(config, path, profile, saved.profile)
     found = simulate(config, saved.graph, saved.owned, client_name=saved.client_name, profile=active)
     show_report(_report(found), json=json, would=True)

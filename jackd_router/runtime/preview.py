@@ -10,8 +10,10 @@ from jackd_router.core.deciding.feedback import Passages
 from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.deciding.plan import Deed, Plan, Situation, plan_in_steps, shadowed, unmet
 from jackd_router.core.deciding.words import refusal_text
+from jackd_router.core.errors import Problem, Severity
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType, client_of
 from jackd_router.core.mix import bus_passages, strip_of
+from jackd_router.core.selecting.selectors import PortSelector
 from jackd_router.core.steps import run_at_once
 from jackd_router.runtime.state import PlanReport
 
@@ -36,6 +38,22 @@ def simulate(
     now = situation(config, matcher, graph, client_name)
     report = preview(replace(now, owned={pair: rule for pair, rule in (owned or {}).items() if pair in graph.connections}))
     return replace(report, disconnect=(*dropped, *report.disconnect))
+
+
+def blind_spots(config: Config) -> tuple[Problem, ...]:
+    """Give a warning for each rule that asks for metadata: of use where none was read, for then it seems to find nothing."""
+    return tuple(
+        Problem(
+            rule.origin.file,
+            rule.origin.line,
+            rule.origin.column,
+            f'rule "{rule.name}" asks for pretty names or CV, which nobody has read yet: this plan does not know them',
+            Severity.WARNING,
+        )
+        for rule in config.rules
+        if rule.enabled
+        and any(isinstance(each, PortSelector) and (each.pretty_name or each.type is PortType.CV) for each in rule.selectors)
+    )
 
 
 def with_its_buses(graph: Graph, config: Config, client_name: str) -> tuple[Graph, tuple[Connection, ...]]:

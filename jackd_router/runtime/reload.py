@@ -62,7 +62,7 @@ class Reload:
             return error.problems, PlanReport()
         prepared = await self._rules.prepare(config)
         prepared.drop()
-        return config.warnings, prepared.report
+        return (*config.warnings, *self._rules.blind_spots(config)), prepared.report
 
     async def run(self, *, dry_run: bool = False) -> PlanReport:
         """Put the files in force; with any error nothing changes. Raise ConfigInvalid with all of them.

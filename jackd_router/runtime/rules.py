@@ -14,14 +14,22 @@ from jackd_router.core.deciding.explain import Explanation, Facts, explain, expl
 from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.deciding.plan import Deed, Situation
 from jackd_router.core.deciding.words import inactive_because
-from jackd_router.core.errors import NoSuchRule
+from jackd_router.core.errors import NoSuchRule, Problem
 from jackd_router.core.graph import Connection, Graph, Port, PortName
 from jackd_router.core.names import nearest, shown
 from jackd_router.core.steps import run_at_once
 from jackd_router.core.undo import Switch
 from jackd_router.runtime.garbage import collected_later
 from jackd_router.runtime.inhibitors import Inhibitors
-from jackd_router.runtime.preview import preview, preview_in_steps, refusals_of, situation, with_its_buses, worth_in_steps
+from jackd_router.runtime.preview import (
+    blind_spots,
+    preview,
+    preview_in_steps,
+    refusals_of,
+    situation,
+    with_its_buses,
+    worth_in_steps,
+)
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.slices import run_in_slices, run_in_turns
 from jackd_router.runtime.state import PlanReport, RuleState
@@ -108,6 +116,10 @@ class Rules:
         if asks is not self._asks_for_metadata:
             self._asks_for_metadata = asks
             self.on_metadata_wanted(asks)
+
+    def blind_spots(self, config: Config) -> tuple[Problem, ...]:
+        """Give a warning for each rule of which a plan would not know all: metadata is read while a rule in force asks for it."""
+        return () if self._asks_for_metadata else blind_spots(config)
 
     def _switched(self, config: Config) -> dict[str, bool]:
         """Give how rules were switched by hand, unless the configuration says something else now than it did then."""

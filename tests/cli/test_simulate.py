@@ -317,3 +317,16 @@ def test_what_belonged_to_a_rule_goes_with_it(run: Run, save: Save, write: Calla
     saved = STUDIO | {"connections": [connections(("synth:left", SPEAKERS[0]))[0] | {"rule": "an older one"}]}
     assert planned(run, "--graph", save(saved), write(""))["disconnect"] == connections(("synth:left", SPEAKERS[0]))
     assert planned(run, "--graph", save(STUDIO), write(""))["disconnect"] == []
+
+
+def test_what_a_saved_graph_cannot_tell_is_said(run: Run, tmp_path: Path) -> None:
+    config, saved = tmp_path / "router.toml", tmp_path / "graph.json"
+    config.write_text(
+        "[server]\nsystem = 'Scarlett*'\n"
+        "[[rule]]\nname = 'piano'\nfrom = 'synth:*'\nto = { pretty_name = '*Piano' }\n"
+        "[[rule]]\nname = 'out'\nfrom = 'synth:*'\nto = 'system:playback_*'\n"
+    )
+    saved.write_text(json.dumps(graph([port("synth:out"), port("Scarlett:playback_FL", "input", physical=True)])))
+    told = run("plan", "--graph", str(saved), str(config))
+    assert f'{config}:3:1: warning: rule "piano" asks for pretty names or CV' in told.stderr
+    assert f"{config}: `system` under [server] is not asked here" in told.stderr

@@ -215,7 +215,11 @@ def test_ports_are_chosen_by_their_pretty_names(
     eventually(remote.connected)
     assert remote.call("Graph.GetMetadata") == []  # nobody asks for it
     router.config_path.write_text(rule("piano", from_='"synth:left"', to='{ pretty_name = "*Piano" }'))
+    valid, problems, report = remote.call("Config.Plan", "sa{sv}", "", NO_OPTIONS)
+    assert (valid, report["unmet"]) == (True, ["piano"])
+    assert "which nobody has read yet: this plan does not know them" in repr(problems)
     remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
+    assert remote.call("Config.Plan", "sa{sv}", "", NO_OPTIONS)[1] == []
     eventually(lambda: synth.connections() == {("synth:left", "desk:in_2")})
     desk.set_property("in_1", "pretty-name", "Upright Piano")
     desk.set_property("in_2", "pretty-name", "Organ")
