@@ -26,6 +26,8 @@ MOST_MEDIAN_MS = 150
 MOST_GROWTH_KIB = 2048
 _INTERRUPTED = 0.2
 """How many of the starts are preceded by one that ends while everything still comes back."""
+_PIPEWIRES = 0.2
+"""How many of the servers are not jackd."""
 _SOME = 10
 """Starts of which the fewest descriptors and threads count."""
 _MOST_TIME_S = 0.2
@@ -137,13 +139,13 @@ class Series:
         return rows
 
 
-def run(around: Surroundings, clocks: Clocks, deaths: int, seed: int, *, pipewires: float = 0.2) -> Series:
-    """Let so many servers die beside one daemon, half of them by SIGKILL; `pipewires`: which part of them are not jackd."""
+def run(around: Surroundings, clocks: Clocks, deaths: int, seed: int) -> Series:
+    """Let so many servers die beside one daemon, half of them by SIGKILL."""
     chance = random.Random(seed)
     ways = [*["SIGKILL", "SIGTERM"] * (deaths // 2), *["SIGKILL"] * (deaths % 2)]
     chance.shuffle(ways)
     jack2, pipewire = Jack2(around), PipeWire(around)
-    kinds = [jack2 if at < 1 - pipewires else pipewire for at in _places(deaths + 1)]
+    kinds = [jack2 if at < 1 - _PIPEWIRES else pipewire for at in _places(deaths + 1)]
     series = Series()
     environment = {**clocks.environment, **server_env(pipewire.server.name), **server_env(jack2.server.name)}
     with around.router(config(), jack2.server, program=METERED, environment=environment) as router:

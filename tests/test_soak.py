@@ -36,8 +36,7 @@ def broken(facts: list[Bound]) -> list[str]:
 
 @pytest.mark.timeout(60 + 3 * DEATHS)
 def test_everything_is_back_after_each_death(around: Surroundings, files: Clocks) -> None:
-    # Without PipeWire: 0.3.65 crashes, hangs and forgets ports often enough on a busy machine that this test would fail for it.
-    assert broken(deaths.run(around, files, DEATHS, seed=1, pipewires=0).facts()) == []
+    assert broken(deaths.run(around, files, DEATHS, seed=1).facts()) == []
 
 
 @pytest.mark.timeout(120)
