@@ -1,7 +1,7 @@
 /* The native part of jackd_router: everything of ours that runs on libjack's own threads.
  *
- * Two kinds of callbacks, none of which takes a lock, allocates, or asks libjack for anything that talks to the
- * server:
+ * Two kinds of callbacks, none of which waits for the server or for Python, allocates, or asks libjack for anything that talks
+ * to the server:
  *   - process: ONE sparse matrix from our audio inputs to our audio outputs. A bus with gain, mute and a mix matrix
  *     is a handful of its cells; Python folds "gain x channel gain x mute x matrix" into one target per cell.
  *     MIDI passes from port to port, and what sounds is ended where it may not pass any more.

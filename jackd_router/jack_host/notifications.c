@@ -18,9 +18,8 @@ static void copy_text(char *to, const char *from, size_t size)
     to[size - 1] = 0;
 }
 
-static void append(struct base *o, struct record r, const char *type, const char *name)
+static void write_record(struct shared *s, struct record r, const char *type, const char *name)
 {
-    struct shared *s = o->shared;
     uint64_t head = atomic_load_explicit(&s->head, memory_order_relaxed);
     if (head - atomic_load_explicit(&s->tail, memory_order_acquire) >= RING_RECORDS) {
         atomic_store(&s->overflow, 1);
@@ -32,6 +31,15 @@ static void append(struct base *o, struct record r, const char *type, const char
     copy_text(to->type, type, sizeof to->type);
     copy_text(to->name, name, sizeof to->name);
     atomic_store_explicit(&s->head, head + 1, memory_order_release);
+}
+
+/* One thread tells everything, but for the end of the server: JACK2 tells that on each thread that notices it, also on the one
+ * that was the realtime thread until then. */
+static void append(struct base *o, struct record r, const char *type, const char *name)
+{
+    while (atomic_exchange_explicit(&o->appending, 1, memory_order_acquire)) {}
+    write_record(o->shared, r, type, name);
+    atomic_store_explicit(&o->appending, 0, memory_order_release);
 }
 
 void kernel_on_port_registration(uint32_t id, int registered, void *arg)

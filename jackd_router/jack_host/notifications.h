@@ -13,6 +13,7 @@ struct base {
     void *client;
     int eventfd;
     char (*alias)[640];    /* two, for port_aliases() to write into */
+    _Atomic int appending; /* somebody writes a record */
 };
 
 static inline uint64_t nanoseconds(clockid_t clock)

@@ -76,6 +76,7 @@ static void *realtime(void *unused)
         midi_event[1] = (unsigned char)(draw(&seed) % 128);
         memset(midi_place, 0, sizeof midi_place);
         if (kernel_on_process(n, kernel)) fail("process", 1);
+        if (draw(&seed) % 16 == 0) kernel_on_info_shutdown(1, "the end", kernel);
         midi_on += midi_place[0] == 0x90, midi_off += midi_place[0] == 0x80;
         for (int o = PORTS + 1; o < 2 * PORTS; o++)
             if (buffer[o][n - 1] != buffer[PORTS][n - 1] && buffer[o][n - 1] != -7) atomic_fetch_add(&torn, 1);
@@ -117,6 +118,7 @@ static long read_ring(uint32_t *expected)
         struct record *r = &shared->ring[tail % RING_RECORDS];
         if (r->name[sizeof r->name - 1]) fail("a name without an end", r->event);
         if ((r->event == EVENT_ALIAS) != !strcmp(r->name, "alias")) fail("a torn name", r->event);
+        if ((r->event == EVENT_SHUTDOWN) != !strcmp(r->name, "the end")) fail("a torn end", r->event);
         if (r->event != EVENT_CONNECTION) continue;
         if (r->b != r->a + 1 || r->on != (int)(r->a & 1)) fail("a torn record", r->a);
         if (r->a < *expected) fail("out of order", r->a);
