@@ -16,6 +16,7 @@ from jackd_router.dbus_api.errors import NameTaken
 from jackd_router.dbus_api.serve import serve
 from jackd_router.runtime.config_files import default_path
 from jackd_router.runtime.config_watch import ConfigWatch
+from jackd_router.runtime.folder_lock import FolderTaken, lock
 from jackd_router.runtime.router import Router
 from jackd_router.runtime.state import Listener
 from jackd_router.runtime.state_file import state_folder
@@ -44,18 +45,20 @@ class Daemon(Listener):
     """One run of the program."""
 
     def __init__(self, config_path: Path) -> None:
-        self._router = Router(config_path, state_folder(), os.environ.get("JACK_DEFAULT_SERVER") or "default")
+        self._state_folder = state_folder()
+        self._router = Router(config_path, self._state_folder, os.environ.get("JACK_DEFAULT_SERVER") or "default")
         self._reload_asked = asyncio.Event()
         self._stop_asked = asyncio.Event()
         self._config_watch: ConfigWatch | None = None
         self._ready = False
 
     async def run(self) -> None:
-        """Work until a signal asks to end; raise NameTaken when another daemon runs on this bus."""
+        """Work until a signal asks to end; raise FolderTaken or NameTaken when another daemon runs."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
+        await lock(self._state_folder)  # before anything is read there: what is damaged is set aside
         self._router.load()
         self._router.subscribe(self)
         try:
@@ -134,7 +137,7 @@ def main(config_path: Path | None, *, log_level: str = "info") -> int:
     refused: list[str] = []
     try:
         asyncio.run(_run((config_path or default_path()).absolute()))
-    except* NameTaken as errors:
+    except* (FolderTaken, NameTaken) as errors:
         refused += map(str, errors.exceptions)
     if refused:
         print(f"jackd-router: {refused[0]}", file=sys.stderr)

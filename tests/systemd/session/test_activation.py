@@ -28,6 +28,6 @@ def test_a_second_daemon_says_so_and_disturbs_nothing(unit: Unit, synth: JackCli
     before = (unit.pid, unit.host_pids(), unit.status_line())
     second = run(PROGRAM, "run")
     assert second.returncode == 1
-    assert second.stderr.splitlines()[-1].startswith("jackd-router: another jackd-router runs on this session")
+    assert second.stderr.splitlines()[-1].startswith("jackd-router: another jackd-router runs")
     assert (unit.pid, unit.host_pids(), unit.status_line()) == before
     assert synth.connections() == WANTED
