@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jackd_router import __version__
-from jackd_router.core.config import DEFAULT_PROFILE, Config
+from jackd_router.core.config import Config
 from jackd_router.core.errors import Problem, ServerLost
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.language.effective import effective_toml
@@ -144,22 +144,11 @@ class Router:
 
     def start(self) -> None:
         """Begin to look for a server. Nothing was written before: another daemon may run, and this one may have to give way."""
-        if self._state_file.is_another:
-            self._load_again()
         for folder in (".", "last-good", "snapshots"):
             remove_leftovers(self._state_folder / folder)
         self.configuration.keep_copy()
         self._state_file.start_writing()
         self._keeper.start()
-
-    def _load_again(self) -> None:
-        """Take over what the daemon before us has saved at its end, while we waited for its name."""
-        before = self._buses.names
-        self._buses.load((), DEFAULT_PROFILE, {})  # what they have now is not to be carried over
-        self.load()
-        now = self._buses.names
-        self._buses_changed([name for name in now if name not in before], [name for name in before if name not in now])
-        self._config_changed()
 
     async def stop(self) -> None:
         """Leave the server; connections stay, the sound of others goes on without us."""

@@ -76,7 +76,6 @@ class StateFile:
         self._recent_serial = 0
         self._must_set_aside = False
         self._trouble = self._damage = ""
-        self._version: tuple[int, ...] = ()
 
     @property
     def serial(self) -> int:
@@ -91,14 +90,8 @@ class StateFile:
 
     # ---- reading
 
-    @property
-    def is_another(self) -> bool:
-        """Whether somebody has written the file since it was read."""
-        return self._version != _version(self.path)
-
     def read(self) -> None:
         """Take over what is there; a damaged file is set aside with a warning and never keeps the daemon from starting."""
-        self._version = _version(self.path)
         try:
             self.kept, remarks = _read(self.path)
             for remark in remarks:
@@ -127,7 +120,6 @@ class StateFile:
             self._damage = "what was set by hand before is lost: the state file cannot be read"
             log.warning(f"{begin}, nor set aside (%s): {end}", self.path, reason, error.strerror, extra=extra)
         else:
-            self._version = ()
             self._damage = f"what was set by hand before is lost: the state file could not be read and is now {aside.name}"
             log.warning(f"{begin}: set aside as %s, {end}", self.path, reason, aside.name, extra=extra)
 
@@ -143,7 +135,7 @@ class StateFile:
     # ---- writing
 
     def start_writing(self) -> None:
-        """Write from now on, also what has changed before: until here the file may have been that of another daemon."""
+        """Write from now on, also what has changed before: until here the daemon may have had to give way."""
         self._may_write = True
         if self._dirty:
             self._write_in(_SOON_S)
@@ -303,12 +295,3 @@ class StateFile:
 
 def _read(path: Path) -> tuple[Kept, tuple[str, ...]]:
     return parse_kept(read_whole(path, _MAX_BYTES).decode())
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    """Give what tells a file from the one that had its name before."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns
