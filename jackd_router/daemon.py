@@ -50,7 +50,7 @@ class Daemon(Listener):
         self._reload_asked = asyncio.Event()
         self._stop_asked = asyncio.Event()
         self._config_watch: ConfigWatch | None = None
-        self._ready = False
+        self._started = asyncio.Event()
 
     async def run(self) -> None:
         """Work until a signal asks to end; raise FolderTaken or NameTaken when another daemon runs."""
@@ -85,15 +85,15 @@ class Daemon(Listener):
     def _attached(self, attached: bool) -> None:
         """Begin to work: our name on the bus is ours, or there is no bus. Only now, lest a second daemon disturb the first."""
         del attached
-        if not self._ready:
-            self._ready = True
+        if not self._started.is_set():
+            self._started.set()
             self._router.start()
             tell_ready(self._router.status.text)
             log.info("jackd-router %s is ready: %s", __version__, self._router.status.text, extra={"MESSAGE_ID": Event.STARTED})
 
     def status_changed(self) -> None:
         """Show the status where people look first: `systemctl status`. The log has told what led to it."""
-        if self._ready:
+        if self._started.is_set():
             tell_status(self._router.status.text)
 
     def config_changed(self) -> None:
@@ -112,6 +112,7 @@ class Daemon(Listener):
 
     async def _reload_when_asked(self) -> None:
         """Reload on SIGHUP and after a save; what is wrong is in the log, on D-Bus and in the status."""
+        await self._started.wait()  # what is asked for earlier is not forgotten
         while True:
             await self._reload_asked.wait()
             self._reload_asked.clear()

@@ -118,6 +118,26 @@ def test_a_second_daemon_leaves_the_state_of_the_first_alone(
     assert [rule[0] for rule in remote.call("Rules.ListRules")] == ["synth to speakers"]
 
 
+@pytest.mark.jack2("of the names of JACK2 servers")
+def test_what_is_asked_for_before_the_name_is_ours_waits_for_it(
+    session_bus: SessionBus, running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    os.kill(session_bus.pid, signal.SIGSTOP)
+    try:
+        router = start_router("", wait_until_ready=False)
+        eventually(lambda: "Configuration loaded" in router.output())
+        router.reload_by_signal()
+        router.write_config(f'[server]\nname = "{running_server.name}"\n{RULE}')
+        with pytest.raises(AssertionError, match="not within"):
+            eventually(lambda: router.notify.lines() or "Connected" in router.output(), timeout=1.5)
+    finally:
+        os.kill(session_bus.pid, signal.SIGCONT)
+    eventually(remote.owned)
+    eventually(lambda: "synth to speakers" in str(remote.call("Rules.ListRules")))
+    eventually(remote.connected)
+    assert router.notify.lines()[0] == "READY=1"
+
+
 def test_a_second_daemon_is_refused_while_there_is_no_bus(
     second: RouterProcess, session_bus: SessionBus, running_server: JackServer, start_router: StartRouter, remote: Remote
 ) -> None:
