@@ -116,18 +116,23 @@ class Presence:
 
     def _watch_folder(self) -> None:
         """Watch the folder while there is no server: it is a busy one, other programs' shared memory is there, too."""
-        if self._watch is not None or not self.server.path.parent.is_dir():
+        if self._watch is not None:
             return
+        folder = self.server.path.parent
         # A lock file that the last server left behind is opened again, not made.
-        told = flags.CREATE | flags.MOVED_TO | (flags.OPEN if self.server.lock else 0)
+        told = flags.ONLYDIR | flags.CREATE | flags.MOVED_TO | (flags.OPEN if self.server.lock else 0)
         try:
             if self._inotify is None:
                 self._inotify = INotify(nonblocking=True)
                 self._loop.add_reader(self._inotify.fileno(), self._folder_changed)
-            self._watch = self._inotify.add_watch(self.server.path.parent, told)
+            self._watch = self._inotify.add_watch(folder, told)
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # it may come
         except OSError as error:  # the user's limit of watches; the look once a second is enough
             self._watch = -1
-            log.warning("The folder %s cannot be watched: %s", self.server.path.parent, error)
+            # After su or sudo XDG_RUNTIME_DIR may be another user's.
+            unseen = "" if os.access(folder, os.X_OK) else f", so no {self.server.title} is found there"
+            log.warning("The folder %s cannot be watched%s: %s", folder, unseen, error.strerror)
 
     def _leave_folder(self) -> None:
         """Watch it no longer. To close the descriptor instead took 6 ms, and 90 on a busy machine: just when a server came."""

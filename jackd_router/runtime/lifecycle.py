@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -244,7 +245,8 @@ class ServerKeeper:
         if self._servers.current:
             return self._servers.current.server.title
         first, *others = self._sockets
-        return " or ".join([first.title, *(server.title for server in others if server.path.exists())])
+        # os.path, as Path.exists raises where one may not look.
+        return " or ".join([first.title, *(server.title for server in others if os.path.exists(server.path))])  # noqa: PTH110
 
     def _change(self) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()

@@ -258,13 +258,15 @@ def test_a_library_that_cannot_be_loaded(tmp_path: Path) -> None:
     assert fit(jack2_socket("default"), library).grade is Grade.FAIL
 
 
+def ask_without_capabilities(environment: dict[str, str], *wrapper: str) -> Told:
+    """Ask as an ordinary account: root loses with its capabilities what others never had."""
+    without = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    command = [*wrapper, *without, sys.executable, "-m", "jackd_router", "doctor", "--json"]
+    return read(subprocess.run(command, env=environment, capture_output=True, text=True, check=False))
+
+
 def test_limits_of_an_ordinary_account(environment: dict[str, str]) -> None:
-    # Root loses with its capabilities what other accounts never had.
-    ordinary = ["prlimit", "--rtprio=0:0", "--memlock=65536:65536"]
-    if os.geteuid() == 0:
-        ordinary += ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
-    command = [*ordinary, sys.executable, "-m", "jackd_router", "doctor", "--json"]
-    told = read(subprocess.run(command, env=environment, capture_output=True, text=True, check=False))
+    told = ask_without_capabilities(environment, "prlimit", "--rtprio=0:0", "--memlock=65536:65536")
     assert "realtime priority (limit rtprio: 0)" in told.one("realtime").text
     assert "may lock 64 KiB only" in told.one("memlock").text
     for check in ("realtime", "memlock"):
@@ -321,3 +323,11 @@ def test_a_state_that_cannot_be_kept(ask: Ask, environment: dict[str, str]) -> N
 def test_a_session_without_a_run_time_directory(ask: Ask, environment: dict[str, str], value: str) -> None:
     environment["XDG_RUNTIME_DIR"] = value
     assert ask().one("runtime-dir").grade is Grade.WARN
+
+
+def test_a_run_time_directory_that_may_not_be_entered(environment: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "runtime"
+    folder.mkdir(mode=0)
+    environment["XDG_RUNTIME_DIR"] = str(folder)
+    finding = ask_without_capabilities(environment).one("runtime-dir")
+    assert (finding.grade, finding.advice) == (Grade.WARN, f"chmod 700 {folder}")

@@ -81,6 +81,22 @@ def test_without_a_server_it_waits_for_one(jack_server: JackServer, start_router
     assert remote.read("Server.Implementation") == jack_server.implementation
 
 
+@pytest.mark.jack2("what PipeWire's folder is to it")
+def test_a_runtime_folder_that_may_not_be_entered(
+    tmp_path: Path, session_bus: SessionBus, jack_server: JackServer, remote: Remote
+) -> None:
+    folder = tmp_path / "runtime"
+    folder.mkdir(mode=0)
+    router = RouterProcess(tmp_path, "", bus_address=session_bus.address, server_name=jack_server.name)
+    router.extra_env = {"XDG_RUNTIME_DIR": str(folder)}
+    router.wrapper = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    with router:
+        jack_server.start()
+        eventually(remote.connected)
+        warning = f"The folder {folder} cannot be watched, so no PipeWire is found there: Permission denied"
+        assert router.output().count(warning) == 1
+
+
 def test_a_second_daemon_is_refused_and_disturbs_nothing(
     running_server: JackServer, start_client: StartClient, start_router: StartRouter, remote: Remote
 ) -> None:

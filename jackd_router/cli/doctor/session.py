@@ -42,4 +42,8 @@ def runtime_folder(environment: Mapping[str, str] = os.environ) -> Iterator[Find
             _CHECK, f"XDG_RUNTIME_DIR is {named}, which is that of uid {owner}", "log in as this user, rather than su or sudo"
         )
         return
+    if not os.access(named, os.X_OK):
+        text = f"XDG_RUNTIME_DIR is {named}, which may not be entered: neither the session bus nor PipeWire is found there"
+        yield warn(_CHECK, text, f"chmod 700 {named}")
+        return
     yield ok(_CHECK, f"XDG_RUNTIME_DIR is {named}")
