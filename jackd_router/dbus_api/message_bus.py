@@ -268,6 +268,9 @@ class Connection(LibraryBus):
         """End the connection, once."""
         if self._disconnected:
             return
+        if err is None:
+            # Nobody waits for the answer to Hello any more: dbus-next would put an error where nobody looks.
+            self._method_return_handlers.clear()
         super()._finalize(err)
         if self._disconnect_future.done() and not self._disconnect_future.cancelled():
             self._disconnect_future.exception()  # looked at, so that asyncio does not complain that nobody did

@@ -276,6 +276,19 @@ async def test_a_bus_that_hangs_up_in_the_handshake_is_no_bus(tmp_path: Path) ->
         assert count_descriptors() <= before
 
 
+async def test_a_bus_that_hangs_up_before_hello_is_no_bus(
+    session_bus: BusDaemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hung_up(connection: Connection) -> None:
+        connection._sock.shutdown(socket.SHUT_WR)
+
+    monkeypatch.setattr(LibraryBus, "_authenticate", hung_up)
+    with pytest.raises(BusLost, match="Broken pipe"):
+        await open_bus(session_bus)
+    gc.collect()  # a future that nobody has looked at would complain here
+    assert caplog.text == ""
+
+
 async def test_a_bus_that_rejects_us_is_no_bus(tmp_path: Path) -> None:
     async def reject(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n")
