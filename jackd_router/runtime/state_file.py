@@ -93,7 +93,7 @@ class StateFile:
     def read(self) -> None:
         """Take over what is there; a damaged file is set aside with a warning and never keeps the daemon from starting."""
         try:
-            self.kept, remarks = _read(self.path)
+            self.kept, remarks = read_kept(self.path)
             for remark in remarks:
                 log.warning("In the state file %s: %s", self.path, remark, extra={"REASON": remark})
         except FileNotFoundError:
@@ -102,7 +102,7 @@ class StateFile:
             self._tell_damage(str(error))
         whole = self.kept
         try:
-            self.kept = newest(whole, _read(self._recent)[0])
+            self.kept = newest(whole, read_kept(self._recent)[0])
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
@@ -293,5 +293,6 @@ class StateFile:
             await future
 
 
-def _read(path: Path) -> tuple[Kept, tuple[str, ...]]:
+def read_kept(path: Path) -> tuple[Kept, tuple[str, ...]]:
+    """Give what a state file keeps, and what of it is of no use; raise OSError, or ValueError where it is none of ours."""
     return parse_kept(read_whole(path, _MAX_BYTES).decode())

@@ -311,12 +311,27 @@ def test_a_state_that_cannot_be_kept(ask: Ask, environment: dict[str, str]) -> N
     (folder / "state.json").write_text("{")
     damaged, writable = ask().by_check["state"]
     assert (damaged.grade, writable.grade) == (Grade.WARN, Grade.OK)
+    (folder / "state.json").unlink()
+    os.mkfifo(folder / "state.json")
+    damaged, writable = ask().by_check["state"]
+    assert "cannot be read: it is no regular file" in damaged.text
     shutil.rmtree(folder)
     folder.write_text("no folder")
     told = ask()
     assert "state" in told.failed()
     assert "Not a directory" in told.by_check["state"][-1].text
     assert folder.read_text() == "no folder"
+
+
+def test_a_home_that_may_not_be_entered(environment: dict[str, str]) -> None:
+    home = Path(environment["HOME"])
+    home.chmod(0)
+    try:
+        told = ask_without_capabilities(environment)
+    finally:
+        home.chmod(0o700)
+    assert {"configuration", "state"} <= told.failed()
+    assert "Permission denied" in told.by_check["state"][-1].text
 
 
 @pytest.mark.parametrize("value", ["", "/nowhere"])

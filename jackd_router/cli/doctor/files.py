@@ -9,10 +9,9 @@ from pathlib import Path
 
 from jackd_router.cli.doctor.findings import Finding, fail, ok, warn
 from jackd_router.core.errors import ConfigInvalid
-from jackd_router.core.kept import parse_kept
 from jackd_router.core.language.reading import counted
 from jackd_router.runtime.config_files import load_config
-from jackd_router.runtime.state_file import state_folder
+from jackd_router.runtime.state_file import read_kept, state_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def state() -> Iterator[Finding]:
     folder = state_folder()
     path = folder / "state.json"
     try:
-        parse_kept(path.read_text(encoding="utf-8"))
+        read_kept(path)
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
@@ -65,9 +64,9 @@ def state() -> Iterator[Finding]:
 def _why_not_writable(folder: Path) -> str:
     """Give why the state cannot be written; "" where it can. A folder that is missing is made by the daemon."""
     there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
     try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"\0" * 4096)
             file.flush()
