@@ -43,7 +43,8 @@ class Configuration:
         except ConfigInvalid as error:
             self.refuse(error)
             self.started_valid = False
-            self.fallback = "the last good one is in force" if self._copy.exists() else "there are no rules"
+            has_copy = os.path.exists(self._copy)  # noqa: PTH110  (Path.exists raises where one may not look)
+            self.fallback = "the last good one is in force" if has_copy else "there are no rules"
             self._put(Config())
             try:
                 self._put(load_config(self._copy))

@@ -26,6 +26,8 @@ from = "synth:*"
 to = "system:playback_*"
 """
 WANTED = {("synth:left", "system:playback_1"), ("synth:right", "system:playback_2")}
+WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+"""To root no folder is closed otherwise."""
 BROKEN = """
 [[rule]]
 name = "synth to speakers"
@@ -89,7 +91,7 @@ def test_a_runtime_folder_that_may_not_be_entered(
     folder.mkdir(mode=0)
     router = RouterProcess(tmp_path, "", bus_address=session_bus.address, server_name=jack_server.name)
     router.extra_env = {"XDG_RUNTIME_DIR": str(folder)}
-    router.wrapper = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    router.wrapper = WITHOUT_PRIVILEGES
     with router:
         jack_server.start()
         eventually(remote.connected)
@@ -200,6 +202,14 @@ def test_an_invalid_file_means_the_last_good_one(
     router.stop()
     router.start()
     assert [rule[0] for rule in remote.call("Rules.ListRules")] == ["synth to speakers"]
+
+
+def test_a_copy_that_may_not_be_read_means_no_rules(second: RouterProcess, remote: Remote) -> None:
+    second.write_config(BROKEN)
+    (second.state_home / "jackd-router").mkdir(mode=0)
+    second.wrapper = WITHOUT_PRIVILEGES
+    second.start()
+    assert "there are no rules" in remote.read("Manager.StatusText")
 
 
 def test_a_missing_file_means_no_rules(start_router: StartRouter, remote: Remote) -> None:
