@@ -133,7 +133,8 @@ class Daemon(Listener):
 
 def main(config_path: Path | None, *, log_level: str = "info") -> int:
     """Run the daemon in the foreground and give its exit code."""
-    start_logging(getattr(logging, log_level.upper()))
+    _open_standard_streams()
+    start_logging(getattr(logging, log_level.upper()), sys.stderr)
     sys.setswitchinterval(_SWITCH_S)
     refused: list[str] = []
     try:
@@ -147,6 +148,13 @@ def main(config_path: Path | None, *, log_level: str = "info") -> int:
         return EXIT_REFUSED
     log.info("Stopped", extra={"MESSAGE_ID": Event.STOPPED})
     return 0
+
+
+def _open_standard_streams() -> None:
+    """Open /dev/null for each that whoever started us has closed: a socket of ours would else take its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (for as long as the process runs)
 
 
 async def _run(config_path: Path) -> None:

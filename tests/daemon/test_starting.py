@@ -204,6 +204,15 @@ def test_an_invalid_file_means_the_last_good_one(
     assert [rule[0] for rule in remote.call("Rules.ListRules")] == ["synth to speakers"]
 
 
+def test_closed_standard_streams_are_not_taken_by_others(
+    second: RouterProcess, running_server: JackServer, remote: Remote
+) -> None:
+    second.wrapper = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
+    second.start()
+    eventually(remote.connected)
+    assert [str(Path(f"/proc/{second.pid}/fd/{number}").readlink()) for number in range(3)] == [os.devnull] * 3
+
+
 def test_a_copy_that_may_not_be_read_means_no_rules(second: RouterProcess, remote: Remote) -> None:
     second.write_config(BROKEN)
     (second.state_home / "jackd-router").mkdir(mode=0)
