@@ -64,13 +64,14 @@ class Daemon(Listener):
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(serve(self._router, tasks, self._attached), name="dbus")
-                tasks.create_task(self._reload_when_asked(), name="reload")
+                reloads = tasks.create_task(self._reload_when_asked(), name="reload")
                 tasks.create_task(self._stay_alive(), name="watchdog")
                 # What is there now lives as long as the program: the collector need not walk it again and again.
                 gc.collect()
                 gc.freeze()
                 self._follow_config()
                 await self._stop_asked.wait()
+                reloads.cancel()  # nothing but the end is told from here on
                 tell_stopping()
                 # While our name is ours: the next daemon comes when we have left the server, and all is saved.
                 await self._router.stop()

@@ -66,6 +66,20 @@ def test_it_ends_while_the_server_is_frozen(running_server: JackServer, start_ro
     assert stopped_within(router, signal.SIGTERM) < WITHIN_S
 
 
+def test_a_reload_that_comes_while_it_ends_is_not_told(
+    running_server: JackServer, start_router: StartRouter, remote: Remote
+) -> None:
+    router = start_router(CONFIG)
+    eventually(remote.connected)
+    running_server.freeze()  # so that the end takes a second
+    os.kill(router.pid, signal.SIGTERM)
+    eventually(lambda: "STOPPING=1" in router.notify.lines())
+    router.reload_by_signal()
+    eventually(lambda: router.status == 0)
+    told = router.notify.lines()
+    assert not {"RELOADING=1", "READY=1"} & set(told[told.index("STOPPING=1") :])
+
+
 def test_it_ends_right_after_it_was_started(running_server: JackServer, start_router: StartRouter) -> None:
     router = start_router(CONFIG, wait_until_ready=False)
     # The signal handlers are the first thing that the daemon sets up; before them SIGTERM is the interpreter's.
