@@ -202,6 +202,17 @@ def test_other_patchbays(ask: Ask, start_patchbay: Callable[[list[str]], Process
     ]
 
 
+def test_a_session_manager_is_no_mistake(ask: Ask, start_patchbay: Callable[[list[str]], Process], tmp_path: Path) -> None:
+    program, sleep = tmp_path / "wireplumber", shutil.which("sleep")
+    assert sleep
+    program.symlink_to(sleep)
+    process = start_patchbay([str(program), "600"])
+    finding = ask().one("patchbays")
+    assert finding.grade is Grade.OK
+    assert finding.text.startswith(f"wireplumber runs (process {process.pid})")
+    assert 'action = "forbid"' in finding.advice
+
+
 @pytest.mark.jack2("of the names of JACK2 servers")
 def test_a_server_of_another_name_is_named(ask: Ask, running_server: JackServer) -> None:
     server = ask().one("server")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from jackd_router.cli.doctor.findings import Finding, ok, warn
+from jackd_router.cli.doctor.findings import Finding, Grade, ok, warn
 
 KNOWN = {
     "aj-snapshot": "end it; `jackd-router snapshot` does the same",
@@ -20,13 +20,24 @@ KNOWN = {
     "ray-jackpatch": 'let rules leave alone what it connects: action = "leave"',
 }
 """What to do about each; `man jackd-router.toml` has a word for those who come from them."""
+SESSION_MANAGERS = ("pipewire-media-session", "wireplumber")
+"""They connect what plays on PipeWire to a device, once, and leave JACK clients alone; most desktops need one."""
+
+_WHERE_IT_SHOULD_NOT = (
+    'where it should not, a rule wins: action = "forbid", or exclusive; '
+    'or start the program with PIPEWIRE_PROPS="{ node.autoconnect = false }"'
+)
 
 
 def findings() -> Iterator[Finding]:
     """Look for them."""
     found = sorted(running())
     for name, pid in found:
-        yield warn("patchbays", f"{name} runs (process {pid}): it may undo what rules do", KNOWN[name])
+        if name in KNOWN:
+            yield warn("patchbays", f"{name} runs (process {pid}): it may undo what rules do", KNOWN[name])
+        else:
+            text = f"{name} runs (process {pid}): it connects what plays on PipeWire to a device, but no JACK clients"
+            yield Finding(Grade.OK, "patchbays", text, _WHERE_IT_SHOULD_NOT)
     if not found:
         yield ok("patchbays", "no other program is known to connect by itself")
 
@@ -43,4 +54,4 @@ def _program(process: Path) -> str | None:
     """Give which of them a process is: by its own name, or by the script that an interpreter runs."""
     words = [os.fsdecode(word).rpartition("/")[2] for word in (process / "cmdline").read_bytes().split(b"\0")]
     names = words[:2] if words[0].startswith("python") else words[:1]
-    return next((name for name in KNOWN if name in names), None)
+    return next((name for name in (*KNOWN, *SESSION_MANAGERS) if name in names), None)
