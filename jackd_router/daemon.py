@@ -125,10 +125,13 @@ class Daemon(Listener):
             tell_ready(self._router.status.text)
 
     async def _stay_alive(self) -> None:
-        """Calm systemd's watchdog as long as this loop turns; only for it there is a timer."""
+        """Calm systemd's watchdog as long as this loop turns and the rules are applied; only for it there is a timer."""
         interval_s = watchdog_interval_s()
         while interval_s is not None:
-            tell_alive()
+            if self._router.stands_still:
+                log.error("The rules are not applied any more: this is a fault of the program; systemd starts it anew")
+            else:
+                tell_alive()
             await asyncio.sleep(interval_s)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 
@@ -28,6 +29,8 @@ from jackd_router.runtime.slices import run_in_turns
 log = logging.getLogger(__name__)
 
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
+_LONGEST_PAUSE_S = 10.0
+"""They end within 0.05 s, unless the machine is very busy."""
 
 
 class Reconciler:
@@ -58,7 +61,8 @@ class Reconciler:
         self._is_troubled = False
         self._is_in_doubt = False
         """Whether a bug has interrupted what the matcher was told: it is not asked before another one takes its place."""
-        self._paused = 0
+        self._pauses: deque[float] = deque()
+        """When those began that have not ended; whichever ends, the oldest is taken off: many may follow each other closely."""
         self._idle_waiters: set[asyncio.Future[None]] = set()
 
     # ---- what it works with
@@ -298,19 +302,24 @@ class Reconciler:
 
     def turn(self) -> None:
         """Look at all pairs that were named: first at what is to be made, then at what is to be cut."""
-        if self._has_server and not self._paused and not self._is_in_doubt:
+        if self._has_server and not self._pauses and not self._is_in_doubt:
             self._guard(self._turn)
 
     def pause(self) -> None:
         """Look at nothing for a moment, until `resume`; what is named meanwhile is looked at then."""
-        self._paused += 1
+        self._pauses.append(self._loop.time())
 
     def resume(self) -> None:
         """End one pause."""
-        self._paused -= 1
-        if not self._paused:
+        self._pauses.popleft()
+        if not self._pauses:
             self.turn()
             self._tell_idle()
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether a pause does not end. Nothing else keeps it from its turns: one that failed is followed by another."""
+        return bool(self._pauses) and self._loop.time() - self._pauses[0] > _LONGEST_PAUSE_S
 
     def _turn(self) -> None:
         self._look_at |= self.matcher.take_changed()
@@ -576,7 +585,7 @@ class Reconciler:
 
     @property
     def _is_idle(self) -> bool:
-        return not self._has_server or not (self.ledger.requests or self._later or self._paused)
+        return not self._has_server or not (self.ledger.requests or self._later or self._pauses)
 
     async def idle(self) -> None:
         """Wait until no request is on its way, and nothing waits for quiet or the end of a pause."""

@@ -332,6 +332,11 @@ class Router:
         if self.server.phase is not ServerPhase.CONNECTED:
             raise ServerLost(f"there is no JACK server that answers now: {self.status.text}")
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether rules are not applied any more, though they could be: only another daemon helps."""
+        return self._reconciler.stands_still
+
     @contextmanager
     def _kept_first(self) -> Iterator[None]:
         """Let rules do nothing to the graph before what changed them is kept: a kill leaves all old, or all new."""

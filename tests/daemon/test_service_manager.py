@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
 from pathlib import Path
 
+import pytest
+
+from jackd_router.daemon import Daemon
+from jackd_router.runtime.router import Router
 from tests.conftest import StartRouter
 from tests.support.eventually import eventually
 from tests.support.jack_server import JackServer
 from tests.support.router_process import RouterProcess
 from tests.support.session_bus import SessionBus
+from tests.support.unix_socket import NotifySocket
 
 
 def states(router: RouterProcess) -> list[str]:
@@ -72,6 +78,20 @@ def test_the_watchdog_is_calmed_while_the_loop_turns(tmp_path: Path, session_bus
         assert pings() == seen
         os.kill(router.pid, signal.SIGCONT)
         eventually(lambda: pings() > seen)
+
+
+@pytest.mark.asyncio
+async def test_the_watchdog_is_not_calmed_while_the_rules_stand_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "30000")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    daemon = Daemon(tmp_path / "router.toml")
+    with NotifySocket(tmp_path / "notify") as notify:
+        for still, told in ((True, ()), (False, ("WATCHDOG=1",))):
+            monkeypatch.setattr(Router, "stands_still", still)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(daemon._stay_alive(), 0.2)
+            assert tuple(notify.lines()[:1]) == told
 
 
 def test_no_watchdog_where_nobody_asks_for_one(start_router: StartRouter) -> None:

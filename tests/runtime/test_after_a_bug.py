@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.graph import Port, PortName
+from jackd_router.runtime import reconciler
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.router import Router
 from tests.conftest import StartClient
@@ -164,3 +165,12 @@ async def test_it_goes_on_where_the_server_ends(
     start_client("tape", inputs=["in_1", "in_2"])
     start_client("synth", outputs=["out_1", "out_2"])
     await until(lambda: router.graph.connections >= {FIRST, SECOND})
+
+
+async def test_a_pause_that_does_not_end_is_told_from_others(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciler, "_LONGEST_PAUSE_S", 0.1)
+    router._reconciler.pause()
+    assert not router.stands_still
+    await until(lambda: router.stands_still)
+    router._reconciler.resume()
+    assert not router.stands_still
