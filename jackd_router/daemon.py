@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from jackd_router import __version__
-from jackd_router.core.errors import ConfigInvalid
+from jackd_router.core.errors import ConfigInvalid, RouterError
 from jackd_router.dbus_api.errors import NameTaken
 from jackd_router.dbus_api.serve import serve
 from jackd_router.runtime.config_files import default_path
@@ -122,6 +122,8 @@ class Daemon(Listener):
                 await self._router.reload()
             except ConfigInvalid:
                 log.warning("The configuration was not reloaded; the one in force stays")
+            except RouterError as error:
+                log.warning("The configuration was not reloaded: %s; the one in force stays", error)
             tell_ready(self._router.status.text)
 
     async def _stay_alive(self) -> None:

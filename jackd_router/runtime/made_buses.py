@@ -40,14 +40,17 @@ class MadeBuses:
     async def create(self, name: str, values: Mapping[str, object]) -> None:
         """Make a bus of the keys and values that a [[bus]] has, and wait until its ports are there, if there is a server.
 
-        Raise AlreadyExists, UserError with everything that is wrong, and Refused with the server's reason.
+        Raise AlreadyExists, UserError with everything that is wrong, and Refused with the server's or the system's reason.
         """
         async with self._reload.turn:
             kept = self._state_file.kept
             bus = self._checked(name, values)
             # What waits for a bus of this name that the configuration had is not meant for this one.
             waiting = kept.buses.pop(name, None)
-            trouble = await self._reload.try_made((*self._configuration.made, bus))
+            try:
+                trouble = await self._reload.try_made((*self._configuration.made, bus))
+            except Refused as error:  # by the operating system
+                trouble = str(error)
             if trouble:
                 if waiting is not None:
                     kept.buses[name] = waiting
@@ -72,8 +75,8 @@ class MadeBuses:
             kept = self._state_file.kept
             if name not in kept.made:
                 raise self._not_made(name)
+            await self._reload.put_made(tuple(bus for bus in kept.made.values() if bus.name != name))
             del kept.made[name]
-            await self._reload.put_made(tuple(kept.made.values()))
             kept.buses.pop(name, None)
             self._state_file.changed()
         log.info("Removed the bus %r", name, extra={"MESSAGE_ID": Event.BUS_REMOVED, "BUS": name})

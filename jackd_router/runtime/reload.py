@@ -17,6 +17,7 @@ from jackd_router.runtime.configuration import Configuration
 from jackd_router.runtime.profiles import Profiles
 from jackd_router.runtime.rules import Prepared, Rules
 from jackd_router.runtime.state import PlanReport
+from jackd_router.runtime.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Reload:
             await self._swap(before, prepared, told)
             self._tell_added(told)
             self._affected.config_changed()
-            await asyncio.to_thread(self._configuration.keep_copy)
+            await in_thread(self._configuration.keep_copy)
         else:
             prepared.drop()
         return prepared.report
@@ -136,7 +137,7 @@ class Reload:
 
     async def _read(self, path: str) -> Config:
         """Read a file ("" for the main file, which need not be there: then there are no rules)."""
-        return await asyncio.to_thread(load_config, Path(path) if path else self._configuration.path, must_exist=bool(path))
+        return await in_thread(load_config, Path(path) if path else self._configuration.path, must_exist=bool(path))
 
     async def _swap(self, before: Config, prepared: Prepared, told: Sequence[str]) -> str:
         """Put what is prepared in force, and give why buses have no ports, or "". `told`: the buses that listeners know."""

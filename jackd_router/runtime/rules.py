@@ -34,6 +34,7 @@ from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.slices import run_in_slices, run_in_turns
 from jackd_router.runtime.state import PlanReport, RuleState
 from jackd_router.runtime.state_file import StateFile
+from jackd_router.runtime.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +184,7 @@ class Rules:
         basis, in_force = self._basis(config), self._reconciler.matcher
         beside = in_force if in_force.book.knows(self._graph.ports) else None
         # In a thread: to compare hundreds of rules takes longer than others may wait.
-        matcher = await asyncio.to_thread(self._matcher_on, basis, config, beside=beside)
+        matcher = await in_thread(self._matcher_on, basis, config, beside=beside)
         try:
             known: dict[PortName, Port] = {}
             if matcher.book is in_force.book:  # which is told of all that changes
@@ -220,7 +221,7 @@ class Rules:
         after, dropped = with_its_buses(graph, config, basis[0])
         if not graph.ports or after.ports.keys() == graph.ports.keys():
             return None
-        matcher = await asyncio.to_thread(self._matcher_on, basis, config, after)
+        matcher = await in_thread(self._matcher_on, basis, config, after)
         await run_in_slices(_told_of(matcher, after.ports.values()))
         await run_in_slices(matcher.settle_in_steps())
         report, _ = await run_in_slices(preview_in_steps(self._situation(config, matcher, after)))

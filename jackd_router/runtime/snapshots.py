@@ -22,6 +22,7 @@ from jackd_router.runtime.by_hand import ByHand
 from jackd_router.runtime.slices import run_in_slices
 from jackd_router.runtime.snapshot_folder import SnapshotFolder
 from jackd_router.runtime.state import RestoreReport, SnapshotState
+from jackd_router.runtime.threads import in_thread
 from jackd_router.service.journal import Event
 
 log = logging.getLogger(__name__)
@@ -53,17 +54,17 @@ class Snapshots:
     async def listed(self) -> tuple[SnapshotState, ...]:
         """Give all of them, in the natural order of their names."""
         async with self._turn:
-            return await asyncio.to_thread(self._folder.listed)
+            return await in_thread(self._folder.listed)
 
     async def describe(self, name: str) -> SnapshotState:
         """Tell of one; raise NoSuchSnapshot, and ConfigInvalid or Refused where its file is none."""
         async with self._turn:
-            return await asyncio.to_thread(self._folder.describe, name)
+            return await in_thread(self._folder.describe, name)
 
     async def connections(self, name: str) -> tuple[Connection, ...]:
         """Give what is in one, in natural order; raise as `describe` does."""
         async with self._turn:
-            return in_order(self._swapped((await asyncio.to_thread(self._folder.read, name)).connections))
+            return in_order(self._swapped((await in_thread(self._folder.read, name)).connections))
 
     def _swapped(self, connections: Iterable[Connection]) -> Iterable[Connection]:
         """Give connections as a file has them for those of the graph, or the other way round."""
@@ -81,7 +82,7 @@ class Snapshots:
         check_name(name)
         check_description(description or "")
         async with self._turn:
-            earlier = await asyncio.to_thread(self._folder.earlier, name, overwrite=overwrite)
+            earlier = await in_thread(self._folder.earlier, name, overwrite=overwrite)
             self._surroundings.require_server()  # only now: it may have gone meanwhile, and the graph with it
             kept = list(of_absent_clients(self._swapped(earlier.connections), set(self._graph.clients())))
             snapshot = Snapshot(
@@ -90,7 +91,7 @@ class Snapshots:
                 # Whole seconds: that is what people read in the file.
                 time.time_ns() // 1_000_000_000 * 1_000_000,
             )
-            await asyncio.to_thread(self._folder.write, name, snapshot)
+            await in_thread(self._folder.write, name, snapshot)
         log.info(
             "Saved the snapshot %r: %d connections, %d of them of clients that are not there",
             name,
@@ -103,7 +104,7 @@ class Snapshots:
     async def delete(self, name: str) -> None:
         """Delete one, also where its file is no snapshot; raise NoSuchSnapshot or Refused."""
         async with self._turn:
-            await asyncio.to_thread(self._folder.delete, name)
+            await in_thread(self._folder.delete, name)
         log.info("Deleted the snapshot %r", name, extra={"MESSAGE_ID": Event.SNAPSHOT_DELETED, "SNAPSHOT": name})
         self._surroundings.changed()
 
@@ -116,7 +117,7 @@ class Snapshots:
         the report as failed. Raise ServerLost, and as `describe` does.
         """
         async with self._turn:
-            snapshot = await asyncio.to_thread(self._folder.read, name)
+            snapshot = await in_thread(self._folder.read, name)
             self._surroundings.require_server()
             wanted = in_order(self._swapped(snapshot.connections))
             surplus = in_order(self._graph.connections.difference(wanted)) if exact else ()

@@ -9,10 +9,13 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from jackd_router.core.errors import Refused
 from jackd_router.core.kept import Kept, ServerRun, kept_as_json, newest, parse_kept
+from jackd_router.runtime.threads import start_thread
 from jackd_router.runtime.whole_files import read_whole, write_whole
 from jackd_router.service.journal import Event
 
@@ -166,12 +169,10 @@ class StateFile:
         self.about_to_write()
         kept = self.kept.copy()
         self._on_disk = (*self._on_disk[-1:], kept.run)
-        self._start_thread(self._write_in_thread, kept)
-
-    @staticmethod
-    def _start_thread(work: Callable[[Kept], None], kept: Kept) -> None:
-        # A daemon thread: a disk that never answers must not keep the program from ending.
-        threading.Thread(target=work, args=(kept,), name="state-file", daemon=True).start()
+        try:
+            start_thread(self._write_in_thread, kept)
+        except Refused as error:
+            self._written(kept.serial, str(error))
 
     def _write_in_thread(self, kept: Kept) -> None:
         trouble = ""
@@ -217,7 +218,10 @@ class StateFile:
         for future in self._settled:
             if not future.done():
                 future.set_result(None)
-        self._note_secured(0 if trouble else serial)
+        if not trouble:
+            self._note_secured(serial)
+        elif not self._securing:
+            self._note_secured(self.kept.serial)  # nobody waits for a disk that takes nothing: the warning must do
 
     # ---- writing at once
 
@@ -246,23 +250,36 @@ class StateFile:
         if not self._securing:
             self._securing = True
             self.about_to_write()
-            self._start_thread(self._secure_in_thread, self.kept.copy())
+            try:
+                start_thread(self._secure_in_thread, self.kept.copy())
+            except Refused:
+                self._is_not_secure()
 
     def _secure_in_thread(self, kept: Kept) -> None:
         kept.run = kept.run and kept.run.since(self._on_disk)
-        with suppress(OSError):  # the writer of the other file tells
+        try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._recent_lock:
                 write_whole(self._recent, map(str.encode, kept_as_json(kept)), durable=False)
                 self._recent_serial = kept.serial
+        except OSError:
+            told: Callable[[], None] = self._is_not_secure
+        else:
+            told = partial(self._is_secure, kept.serial)
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._is_secure, kept.serial)
+            self._loop.call_soon_threadsafe(told)
 
     def _is_secure(self, serial: int) -> None:
         self._securing = False
         self._note_secured(serial)
         if self._waiting:
             self._secure()
+
+    def _is_not_secure(self) -> None:
+        """Let those who wait do so for the other file: its writer tells what is wrong, if the disk takes nothing at all."""
+        self._securing = False
+        if self._dirty:
+            self._write_in(0.0)
 
     def _note_secured(self, serial: int) -> None:
         self._secured = max(self._secured, serial)

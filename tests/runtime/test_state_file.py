@@ -16,6 +16,7 @@ from jackd_router.core.graph import Connection, PortName
 from jackd_router.core.kept import ServerRun
 from jackd_router.runtime.state_file import StateFile
 from tests.dbus_api.until import until
+from tests.support.ordinary_user import no_more_threads
 
 pytestmark = pytest.mark.asyncio
 
@@ -157,6 +158,20 @@ async def test_a_disk_that_may_not_be_written_is_one_warning(small_disk: Path, c
     (warning,) = warnings(caplog)
     assert "Read-only file system" in warning
     assert file.path.read_text() == "damaged"
+
+
+async def test_where_there_is_no_thread_it_is_told_and_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = StateFile(tmp_path)
+    file.start_writing()
+    with no_more_threads():
+        file.kept.profile = "live"
+        file.changed()
+        await file.secure()
+        await file.flush()
+        assert file.trouble == "what is set by hand cannot be saved: the system has no more threads"
+    assert len(warnings(caplog)) == 1
+    await file.flush()
+    assert (profile_in(file), file.trouble) == ("live", "")
 
 
 async def test_a_folder_that_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
