@@ -110,6 +110,8 @@ class Daemon(Listener):
         elif not self._router.configuration.in_force.watch and self._config_watch is not None:
             self._config_watch.close()
             self._config_watch = None
+        elif self._config_watch is not None:
+            self._config_watch.renew()
 
     async def _reload_when_asked(self) -> None:
         """Reload on SIGHUP and after a save; what is wrong is in the log, on D-Bus and in the status."""

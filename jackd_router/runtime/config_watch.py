@@ -7,6 +7,7 @@ would be a valid configuration, of fewer rules: nobody is told before the file i
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import stat
 from collections import defaultdict
@@ -18,6 +19,8 @@ from typing import NamedTuple
 from inotify_simple import Event, INotify, flags
 
 from jackd_router.runtime.config_files import drop_in_directory, drop_in_files, is_drop_in
+
+log = logging.getLogger(__name__)
 
 _CALM_S = 0.1
 """An editor makes several events of one save, and two files may be saved together."""
@@ -34,14 +37,14 @@ _DROP_IN = "*.toml"
 
 
 class _Place(NamedTuple):
-    """A folder, and which names in it lead to a file of ours (none: only the folder itself does); or such a link."""
+    """A folder, and which names in it lead to a file of ours (none: only the folder itself does); or such a link, or file."""
 
     path: Path
     names: set[str]
 
 
 class ConfigWatch:
-    """Watches folders and links, not files: a file that is replaced takes its watch with it."""
+    """Watches folders and links, not files, if it may: a file that is replaced takes its watch with it."""
 
     def __init__(self, path: Path, on_saved: Callable[[], None]) -> None:
         """Begin to watch the main file, its drop-ins, and all that leads there; OSError where there are no more watches."""
@@ -52,6 +55,8 @@ class ConfigWatch:
         self._inotify = INotify(nonblocking=True)
         self._places: dict[int, _Place] = {}
         self._being_written: set[Path] = set()
+        self._told: set[Path] = set()
+        """The folders of which it is logged that they may not be listed."""
         try:
             self._watch()
         except OSError:
@@ -68,15 +73,42 @@ class ConfigWatch:
         for file in (self._path, self._drop_ins / _DROP_IN, *filter(os.path.islink, self._listed())):
             for place, name in _way(file):
                 names[place] |= {name} - {""}
-        places = {}
-        for path, wanted in names.items():
-            mask = _ITSELF | (_IN_FOLDER if wanted else 0) | flags.DONT_FOLLOW
-            with suppress(FileNotFoundError, PermissionError):  # it went meanwhile; a folder that may be passed, not listed
-                places[self._inotify.add_watch(path, mask)] = _Place(path, wanted)
+        places: dict[int, _Place] = {}
+        unlisted = [path for path, wanted in names.items() if not self._add(places, path, wanted)]
+        for path in unlisted:
+            self._watch_around(places, path, names)
         for number in self._places.keys() - places.keys():
             with suppress(OSError):  # it ended with what was watched
                 self._inotify.rm_watch(number)
         self._places = places
+
+    def _add(self, places: dict[int, _Place], path: Path, wanted: set[str], mask: int = 0) -> bool:
+        """Watch a place, unless it went meanwhile; give False where it is a folder that may not be listed."""
+        mask |= _ITSELF | (_IN_FOLDER if wanted else 0) | flags.DONT_FOLLOW
+        try:
+            places[self._inotify.add_watch(path, mask)] = _Place(path, wanted)
+        except FileNotFoundError:
+            pass
+        except PermissionError:
+            return False
+        return True
+
+    def _watch_around(self, places: dict[int, _Place], path: Path, names: dict[Path, set[str]]) -> None:
+        """Of a folder that may not be listed watch what can be: its permissions, and the files in it that may be read."""
+        names[path.parent].add(path.name)
+        self._add(places, path.parent, names[path.parent])
+        for name in names[path] - {_DROP_IN}:
+            self._add(places, path / name, set(), flags.MODIFY | flags.CLOSE_WRITE)
+        before = {number: place for number, place in self._places.items() if place.path == path}
+        places |= before  # the watch of a folder outlasts the permission to begin it
+        if not before and names[path] and path not in self._told:
+            self._told.add(path)
+            log.warning("The folder %s may not be listed: of a new file in it nobody tells, reload it by hand", path)
+
+    def renew(self) -> None:
+        """Watch what could not be watched before."""
+        with suppress(OSError):  # no more watches: what is watched already must do
+            self._watch()
 
     def _files(self) -> frozenset[Path]:
         return frozenset(filter(os.path.exists, (self._path, *self._listed())))
@@ -92,8 +124,7 @@ class ConfigWatch:
         """Take what has happened; tell whether any of it matters."""
         events = [event for event in self._inotify.read(timeout=0) if self._take(event)]
         if events:
-            with suppress(OSError):  # no more watches: what is watched already must do
-                self._watch()
+            self.renew()
             if any(event.mask & flags.CREATE and event.mask & flags.ISDIR for event in events):
                 # In a new folder somebody may have begun to write before it was watched.
                 self._being_written |= {Path(os.path.realpath(file)) for file in self._files()}

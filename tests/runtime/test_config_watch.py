@@ -14,7 +14,8 @@ import pytest_asyncio
 
 from jackd_router.runtime.config_watch import ConfigWatch
 from tests.jack_io.conversation import until
-from tests.support.savers import SAVERS, Save
+from tests.support.ordinary_user import as_nobody, folder_of_nobody
+from tests.support.savers import SAVERS, Save, by_a_new_file, in_place
 
 pytestmark = pytest.mark.asyncio
 
@@ -46,6 +47,18 @@ def watched(folder: Path) -> Iterator[Reader]:
     reader.path.write_text(OLD)
     watch = ConfigWatch(reader.path, reader)
     yield reader
+    watch.close()
+
+
+@contextmanager
+def counted(folder: Path, mode: int = 0o700) -> Iterator[tuple[Path, list[None]]]:
+    """Give a folder's router.toml, which is watched, and a list that grows whenever that tells."""
+    folder.mkdir()
+    path, told = folder / "router.toml", list[None]()
+    path.write_text(OLD)
+    folder.chmod(mode)
+    watch = ConfigWatch(path, lambda: told.append(None))
+    yield path, told
     watch.close()
 
 
@@ -118,6 +131,33 @@ async def test_a_file_that_goes_for_good_is_told(reader: Reader) -> None:
     reader.path.parent.mkdir()
     reader.path.write_text(NEW)
     await until(lambda: reader.has(router=NEW))
+
+
+async def test_a_folder_that_may_not_be_read_for_a_while() -> None:
+    with folder_of_nobody() as folder, as_nobody(), counted(folder / "config") as (path, told):
+        for mode in (0, 0o700):
+            told.clear()
+            path.parent.chmod(mode)
+            await until(lambda: bool(told), what=f"the mode {mode:o} is told")
+        told.clear()
+        path.write_text(NEW)
+        await until(lambda: bool(told))
+
+
+async def test_a_folder_that_may_not_be_listed(caplog: pytest.LogCaptureFixture) -> None:
+    with folder_of_nobody() as folder, as_nobody(), counted(folder / "config", 0o300) as (path, told):
+        for save in (in_place, by_a_new_file, in_place):
+            told.clear()
+            save(path, NEW)
+            await until(lambda: bool(told), what=f"what was saved {save.__name__} is told")
+        (warning,) = caplog.messages
+        assert "may not be listed" in warning
+        told.clear()
+        path.parent.chmod(0o700)
+        await until(lambda: bool(told))
+        told.clear()
+        write(Path(f"{path}.d") / "10-a.toml", DROP_IN)
+        await until(lambda: bool(told))
 
 
 async def test_a_writer_who_never_closes_is_not_waited_for(reader: Reader) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +38,6 @@ def no_more_threads() -> Iterator[None]:
 @contextmanager
 def folder_of_nobody() -> Iterator[Path]:
     """Give a folder of his own, where he can get at it: those of pytest are root's."""
-    folder = Path(tempfile.mkdtemp(prefix="nobody-"))
-    os.chown(folder, NOBODY, NOBODY)
-    yield folder
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="nobody-") as folder:
+        os.chown(folder, NOBODY, NOBODY)
+        yield Path(folder)
