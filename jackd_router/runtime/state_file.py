@@ -78,7 +78,7 @@ class StateFile:
         self._recent_lock = threading.Lock()
         self._recent_serial = 0
         self._must_set_aside = False
-        self._trouble = self._damage = ""
+        self._trouble = self._damage = self._unread = ""
 
     @property
     def serial(self) -> int:
@@ -89,12 +89,17 @@ class StateFile:
     def trouble(self) -> str:
         """What a person should know of it, "" where all is well."""
         unwritten = f"what is set by hand cannot be saved: {self._trouble}" if self._trouble else ""
-        return "; ".join(filter(None, (self._damage, unwritten)))
+        unread = f"what is set by hand is not saved: {self._unread}" if self._unread else ""
+        return "; ".join(filter(None, (self._damage, unread, unwritten)))
 
     # ---- reading
 
     def read(self) -> None:
-        """Take over what is there; a damaged file is set aside with a warning and never keeps the daemon from starting."""
+        """Take over what is there; what cannot be read is a warning, and never keeps the daemon from starting.
+
+        A damaged file is set aside. One that may be good stays as it is, and nothing is written: what is in it would be lost.
+        """
+        self._unread = ""
         try:
             self.kept, remarks = read_kept(self.path)
             for remark in remarks:
@@ -102,16 +107,27 @@ class StateFile:
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
-            self._tell_damage(str(error))
+            if may_be_good(error):
+                self._tell_unread(self.path, error)
+            else:
+                self._tell_damage(str(error))
         whole = self.kept
         try:
             self.kept = newest(whole, read_kept(self._recent)[0])
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
-            log.debug("%s is of no use: %s", self._recent, error)  # after a power cut
+            if may_be_good(error):
+                self._tell_unread(self._recent, error)
+            else:
+                log.debug("%s is of no use: %s", self._recent, error)  # after a power cut
         self._secured = self._recent_serial = self.kept.serial
         self._on_disk = (whole.run,)
+
+    def _tell_unread(self, path: Path, error: Exception) -> None:
+        reason = str(getattr(error, "strerror", None) or error)
+        self._unread = f"{path} cannot be read ({reason}); mend that, and start the daemon again"
+        log.warning("What is set by hand is not saved: %s", self._unread, extra={"REASON": reason})
 
     def _tell_damage(self, reason: str) -> None:
         extra = {"MESSAGE_ID": Event.STATE_SET_ASIDE, "REASON": reason}
@@ -139,7 +155,7 @@ class StateFile:
 
     def start_writing(self) -> None:
         """Write from now on, also what has changed before: until here the daemon may have had to give way."""
-        self._may_write = True
+        self._may_write = not self._unread
         if self._dirty:
             self._write_in(_SOON_S)
 
@@ -313,3 +329,8 @@ class StateFile:
 def read_kept(path: Path) -> tuple[Kept, tuple[str, ...]]:
     """Give what a state file keeps, and what of it is of no use; raise OSError, or ValueError where it is none of ours."""
     return parse_kept(read_whole(path, _MAX_BYTES).decode())
+
+
+def may_be_good(error: Exception) -> bool:
+    """Tell whether the file itself may be good: there are no descriptors left, the disk failed, it is another user's."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.ELOOP, *_OF_ANOTHER_KIND)

@@ -81,6 +81,20 @@ async def test_killed_in_any_call_it_is_the_old_or_the_new_one(tmp_path: Path, d
     assert number > CALLS[call]
 
 
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("name", ["state.json", "state.recent.json"])
+async def test_a_good_file_that_cannot_be_read_stays_as_it_is(tmp_path: Path, disk: FaultyDisk, name: str, error: int) -> None:
+    folder = tmp_path / "state"
+    for fault in ({}, disk.env("fsync", 0, str(errno.EIO), folder / ".state")):
+        write(folder, fault)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert name in before
+    status, said = write(folder, disk.env("open", 0, str(error), folder / name))
+    assert status == 0
+    assert f"{folder / name} cannot be read ({os.strerror(error)})" in said[-1]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 ERRORS = {"open": errno.EMFILE, "write": errno.EIO, "fsync": errno.EIO, "rename": errno.EROFS}
 
 

@@ -11,7 +11,7 @@ from jackd_router.cli.doctor.findings import Finding, fail, ok, warn
 from jackd_router.core.errors import ConfigInvalid
 from jackd_router.core.language.reading import counted
 from jackd_router.runtime.config_files import load_config
-from jackd_router.runtime.state_file import read_kept, state_folder
+from jackd_router.runtime.state_file import may_be_good, read_kept, state_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,11 @@ def state() -> Iterator[Finding]:
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
-        yield warn(
-            "state", f"{path} cannot be read: {error}", "nothing, if it may be lost: the daemon sets it aside when it starts"
-        )
+        if may_be_good(error):
+            do = "mend that, and start the daemon again: until then it saves nothing"
+        else:
+            do = "nothing, if it may be lost: the daemon sets it aside when it starts"
+        yield warn("state", f"{path} cannot be read: {error}", do)
     if trouble := _why_not_writable(folder):
         yield fail(
             "state", f"nothing can be kept over restarts: {trouble}", "mend the rights of the folder, or make room on the disk"
