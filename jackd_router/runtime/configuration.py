@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ class Configuration:
         """Take the main file and the folder for the copy."""
         self.path = path
         self._copy = state / "last-good" / _copy_name(path)
+        self._copying = threading.Lock()
         self.from_files = self.in_force = Config()
         """What the files say; and with the buses that were made at run time."""
         self.made: tuple[BusConfig, ...] = ()
@@ -91,13 +93,14 @@ class Configuration:
         )
 
     def keep_copy(self) -> None:
-        """Keep what is in force for a start with broken files; what cannot be kept is a warning."""
-        if not self.valid:
+        """Keep what is in force for a start with broken files; what cannot be kept is a warning. It waits for the disk."""
+        if not self.started_valid:
             return
         try:
-            self._copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Not the files: since they were read somebody may have saved another one, with a mistake in it.
-            write_whole(self._copy, [effective_toml(self.from_files).encode()])
+            with self._copying:  # a writer whom a disk has kept for long does not write over what came since
+                self._copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # Not the files: since they were read somebody may have saved another one, with a mistake in it.
+                write_whole(self._copy, [effective_toml(self.from_files).encode()])
         except OSError as error:
             log.warning("No copy of the configuration could be kept: %s", error, extra={"REASON": str(error)})
 

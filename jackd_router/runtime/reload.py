@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jackd_router.core.config import BusConfig, Config
-from jackd_router.core.errors import ConfigInvalid, Problem, RouterError
+from jackd_router.core.errors import ConfigInvalid, Problem, Refused, RouterError
 from jackd_router.core.language.made_buses import with_made_buses
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.config_files import load_config
@@ -20,6 +20,9 @@ from jackd_router.runtime.state import PlanReport
 from jackd_router.runtime.threads import in_thread
 
 log = logging.getLogger(__name__)
+
+_COPY_S = 1.0
+"""How long a reload, and those after it, wait for the copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +109,20 @@ class Reload:
             await self._swap(before, prepared, told)
             self._tell_added(told)
             self._affected.config_changed()
-            await in_thread(self._configuration.keep_copy)
+            await self._keep_copy()
         else:
             prepared.drop()
         return prepared.report
+
+    async def _keep_copy(self) -> None:
+        """Keep a copy of what is in force now; on a disk that does not answer it is kept later."""
+        try:
+            async with asyncio.timeout(_COPY_S):
+                await in_thread(self._configuration.keep_copy)
+        except TimeoutError:
+            log.warning("No copy of the configuration is kept yet: the disk does not answer")
+        except Refused as error:
+            log.warning("No copy of the configuration could be kept: %s", error, extra={"REASON": str(error)})
 
     async def put_made(self, made: Sequence[BusConfig]) -> None:
         """Put other buses beside what the files say, for somebody who has the turn."""

@@ -15,6 +15,7 @@ from jackd_router.runtime.router import Router
 from tests.conftest import StartRouter
 from tests.support.eventually import eventually
 from tests.support.jack_server import JackServer
+from tests.support.preloaded import FaultyDisk
 from tests.support.router_process import RouterProcess
 from tests.support.session_bus import SessionBus
 from tests.support.unix_socket import NotifySocket
@@ -47,6 +48,18 @@ def test_a_refused_reload_is_complete_too(start_router: StartRouter) -> None:
     assert status is not None
     assert "configuration refused, the older one stays in force" in status
     assert f"{router.config_path}:1:" in status
+
+
+def test_a_disk_that_hangs_keeps_no_reload_from_its_end(tmp_path: Path, session_bus: SessionBus, jack_server: JackServer) -> None:
+    router = RouterProcess(tmp_path, "", bus_address=session_bus.address, server_name=jack_server.name)
+    copies = router.state_home / "jackd-router" / "last-good"
+    router.extra_env = FaultyDisk(tmp_path).env("fsync", 3, "hang", copies)  # those of the start are two
+    router.start()
+    router.reload_by_signal()
+    eventually(lambda: states(router) == ["READY=1", "RELOADING=1", "READY=1"])
+    router.cli("reload").check_returncode()
+    assert "the disk does not answer" in router.output()
+    router.close(check=True)
 
 
 def test_it_is_ready_before_there_is_a_server(jack_server: JackServer, start_router: StartRouter) -> None:

@@ -1,7 +1,7 @@
 /*
  * A disk with faults, for one program (LD_PRELOAD). $DISK_FAULT is "CALL NUMBER WHAT FOLDER": the how manieth call of open,
  * write, fsync, rename or unlink that is about a file below the folder (0: every one of them), and what becomes of it: an
- * errno, "kill" for a SIGKILL before it is done, or "half" for one when half of the bytes are written.
+ * errno, "kill" for a SIGKILL before it is done, "half" for one when half of the bytes are written, or "hang": it never returns.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -42,6 +42,8 @@ static int fails(const char *call, const char *path)
         return 0;
     if (!strcmp(what, "kill"))
         kill(getpid(), SIGKILL);
+    if (!strcmp(what, "hang"))
+        sleep(UINT_MAX);
     errno = atoi(what);
     return 1;
 }
