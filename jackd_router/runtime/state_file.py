@@ -21,6 +21,9 @@ from jackd_router.service.journal import Event
 
 log = logging.getLogger(__name__)
 
+UNWRITTEN = "what is set by hand cannot be saved"
+"""How the status says so, before the reason."""
+
 _SOON_S = 0.1
 _RETRY_S = 30.0
 _FLUSH_S = 5.0
@@ -88,7 +91,7 @@ class StateFile:
     @property
     def trouble(self) -> str:
         """What a person should know of it, "" where all is well."""
-        unwritten = f"what is set by hand cannot be saved: {self._trouble}" if self._trouble else ""
+        unwritten = f"{UNWRITTEN}: {self._trouble}" if self._trouble else ""
         unread = f"what is set by hand is not saved: {self._unread}" if self._unread else ""
         return "; ".join(filter(None, (self._damage, unread, unwritten)))
 

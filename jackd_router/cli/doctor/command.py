@@ -41,7 +41,7 @@ async def _examine() -> list[Finding]:
         *server.libraries(sockets, running),
         *limits.findings(pid, running.implementation if running else None, has_realtime=has_realtime),
         *configured.findings,
-        *files.state(),
+        *files.state(str(seen.status.get("status-text")) if seen else ""),
         *patchbays.findings(),
     ]
 

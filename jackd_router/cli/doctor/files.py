@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from jackd_router.cli.doctor.findings import Finding, fail, ok, warn
 from jackd_router.core.errors import ConfigInvalid
 from jackd_router.core.language.reading import counted
 from jackd_router.runtime.config_files import load_config
-from jackd_router.runtime.state_file import may_be_good, read_kept, state_folder
+from jackd_router.runtime.state_file import UNWRITTEN, may_be_good, read_kept, state_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ def read(path: Path) -> Configured:
     return Configured(config.server_name, config.library, tuple(found))
 
 
-def state() -> Iterator[Finding]:
-    """Look whether the state can be read and written."""
+def state(daemon_status: str) -> Iterator[Finding]:
+    """Look whether the state can be read and written. The daemon knows better, if it runs: its unit may forbid it what we may."""
     folder = state_folder()
     path = folder / "state.json"
     try:
@@ -55,10 +56,10 @@ def state() -> Iterator[Finding]:
         else:
             do = "nothing, if it may be lost: the daemon sets it aside when it starts"
         yield warn("state", f"{path} cannot be read: {error}", do)
-    if trouble := _why_not_writable(folder):
-        yield fail(
-            "state", f"nothing can be kept over restarts: {trouble}", "mend the rights of the folder, or make room on the disk"
-        )
+    told = re.search(f"{UNWRITTEN}: ([^;]*)", daemon_status)
+    if trouble := f"the daemon says: {told[1]}" if told else _why_not_writable(folder):
+        do = "mend the rights of the folder, or make room on the disk; if it was removed, start the daemon again"
+        yield fail("state", f"nothing can be kept over restarts: {trouble}", do)
     else:
         yield ok("state", f"{folder} can be written")
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from jackd_router.dbus_api.names import bus_path
 from tests.daemon.remote import NO_OPTIONS, Remote
 from tests.support.eventually import eventually
 from tests.support.jack_client import JackClient
 from tests.support.pipewire_server import PipeWireServer
 from tests.systemd.session.conftest import RULE, WANTED
-from tests.systemd.session.unit import CONFIG, DROP_INS, NAME, PROGRAM, STATE, SYSTEMD, Unit, run, systemctl
+from tests.systemd.session.unit import CONFIG, DROP_INS, NAME, PROGRAM, STATE, SYSTEMD, Unit, doctor, run, systemctl
 
 PROBE = Path(__file__).with_name("probe_program.py")
 RUNTIME = Path("/run/user/1000")
@@ -43,6 +44,25 @@ def test_the_daemon_can_do_all_that_it_does(hardened: tuple[Unit, bool], synth: 
     unit.write_config(RULE)
     eventually(lambda: not [port for port in synth.ports() if port.startswith("router:main")])
     assert systemctl("reload", NAME).returncode == 0
+
+
+def test_a_folder_that_was_removed_is_made_again(hardened: tuple[Unit, bool]) -> None:
+    unit, _ = hardened
+    shutil.rmtree(STATE)
+    unit.start()
+    assert (STATE / "last-good").exists()
+    assert STATE.stat().st_mode & 0o777 == 0o700
+
+
+def test_where_it_was_removed_from_a_daemon_that_runs_the_doctor_says_so(unit: Unit, remote: Remote) -> None:
+    unit.add_drop_in((DROP_INS / "50-userns.conf").read_text())
+    unit.write_config('[[bus]]\nname = "main"\n')
+    unit.start()
+    shutil.rmtree(STATE)
+    remote.write("Bus.Gain", "d", -1.0, path=bus_path("main"))
+    eventually(lambda: "cannot be saved: Read-only file system" in unit.status_line())
+    assert doctor()["state"][0] == "fail"
+    STATE.mkdir()
 
 
 def test_pipewire_is_reached_in_the_run_time_directory(unit: Unit, keep_log: Callable[[Path], None], tmp_path: Path) -> None:
