@@ -102,7 +102,7 @@ class StateFile:
 
         A damaged file is set aside. One that may be good stays as it is, and nothing is written: what is in it would be lost.
         """
-        self._unread = ""
+        self._unread = damage = ""
         try:
             self.kept, remarks = read_kept(self.path)
             for remark in remarks:
@@ -113,7 +113,7 @@ class StateFile:
             if may_be_good(error):
                 self._tell_unread(self.path, error)
             else:
-                self._tell_damage(str(error))
+                damage = str(error)
         whole = self.kept
         try:
             self.kept = newest(whole, read_kept(self._recent)[0])
@@ -126,23 +126,27 @@ class StateFile:
                 log.debug("%s is of no use: %s", self._recent, error)  # after a power cut
         self._secured = self._recent_serial = self.kept.serial
         self._on_disk = (whole.run,)
+        if damage:
+            self._tell_damage(damage, is_lost=self.kept is whole)
 
     def _tell_unread(self, path: Path, error: Exception) -> None:
         reason = str(getattr(error, "strerror", None) or error)
         self._unread = f"{path} cannot be read ({reason}); mend that, and start the daemon again"
         log.warning("What is set by hand is not saved: %s", self._unread, extra={"REASON": reason})
 
-    def _tell_damage(self, reason: str) -> None:
+    def _tell_damage(self, reason: str, *, is_lost: bool) -> None:
         extra = {"MESSAGE_ID": Event.STATE_SET_ASIDE, "REASON": reason}
-        begin, end = "The state file %s cannot be read (%s)", "starting with the configuration alone"
+        begin = "The state file %s cannot be read (%s)"
+        end = "starting with the configuration alone" if is_lost else f"starting with {self._recent.name}"
+        before = "what was set by hand before is lost" if is_lost else f"what was set by hand before is from {self._recent.name}"
         try:
             aside = self._set_aside()
         except OSError as error:
             self._must_set_aside = True
-            self._damage = "what was set by hand before is lost: the state file cannot be read"
+            self._damage = f"{before}: the state file cannot be read"
             log.warning(f"{begin}, nor set aside (%s): {end}", self.path, reason, error.strerror, extra=extra)
         else:
-            self._damage = f"what was set by hand before is lost: the state file could not be read and is now {aside.name}"
+            self._damage = f"{before}: the state file could not be read and is now {aside.name}"
             log.warning(f"{begin}: set aside as %s, {end}", self.path, reason, aside.name, extra=extra)
 
     def _set_aside(self) -> Path:

@@ -284,6 +284,18 @@ async def test_an_older_or_damaged_one_counts_for_nothing(tmp_path: Path, caplog
     assert warnings(caplog) == []
 
 
+async def test_beside_a_damaged_one_it_is_taken_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = await secured(tmp_path, "live")
+    file.path.write_bytes(b"damaged")
+    following = StateFile(tmp_path)
+    following.read()
+    assert following.kept.profile == "live"
+    (warning,) = warnings(caplog)
+    assert "starting with state.recent.json" in warning
+    assert "lost" not in following.trouble
+    assert "state.damaged.json" in following.trouble
+
+
 async def test_what_is_owned_is_told_in_few_words(tmp_path: Path) -> None:
     pairs = [Connection(PortName(f"a:{n}"), PortName("b:in")) for n in range(1000)]
     owned = dict.fromkeys(pairs, "r")
