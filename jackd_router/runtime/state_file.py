@@ -215,7 +215,8 @@ class StateFile:
         """Take away the second file, unless it has become newer meanwhile: who removes the first one removes all."""
         with self._recent_lock:
             if self._recent_serial <= serial:
-                self._recent.unlink(missing_ok=True)
+                with suppress(OSError):  # where it stays it counts for nothing, as the older one
+                    self._recent.unlink()
 
     def _written(self, serial: int, trouble: str) -> None:
         """Go on where something changed meanwhile, and later where the disk took nothing."""

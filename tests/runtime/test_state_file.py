@@ -296,6 +296,13 @@ async def test_beside_a_damaged_one_it_is_taken_over(tmp_path: Path, caplog: pyt
     assert "state.damaged.json" in following.trouble
 
 
+async def test_where_it_cannot_be_written_the_other_one_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "state.recent.json").mkdir()
+    file = await secured(tmp_path, "live")
+    assert profile_in(file) == "live"
+    assert file.trouble == ""
+
+
 async def test_what_is_owned_is_told_in_few_words(tmp_path: Path) -> None:
     pairs = [Connection(PortName(f"a:{n}"), PortName("b:in")) for n in range(1000)]
     owned = dict.fromkeys(pairs, "r")
