@@ -33,8 +33,10 @@ def _open_without_waiting(path: str, flags: int) -> int:
 def write_whole(path: Path, pieces: Iterable[bytes], *, durable: bool = True) -> None:
     """Replace a file by a complete one. Whoever is killed while he does so leaves the old one, or the new one.
 
+    A link stays, and the file that it leads to is replaced.
     `durable`: on the disk before its name is, so that the same is true of a power cut. It may take a disk seconds.
     """
+    path = Path(os.path.realpath(path))
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

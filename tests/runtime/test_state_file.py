@@ -107,6 +107,21 @@ async def test_where_nothing_changed_nothing_is_written(tmp_path: Path) -> None:
     assert not file.path.parent.exists()
 
 
+async def test_a_link_stays_one(tmp_path: Path) -> None:
+    target = tmp_path / "dotfiles" / "kept.json"
+    target.parent.mkdir()
+    file = StateFile(tmp_path)
+    file.path.symlink_to("dotfiles/kept.json")
+    file.start_writing()
+    for profile in ("one", "two"):
+        file.kept.profile = profile
+        file.changed()
+        await file.flush()
+        assert file.path.is_symlink()
+        assert json.loads(target.read_text())["profile"] == profile
+    assert names_in(target.parent) == ["kept.json"]
+
+
 async def test_what_is_written_is_read_by_the_next(tmp_path: Path) -> None:
     file = StateFile(tmp_path)
     file.start_writing()
