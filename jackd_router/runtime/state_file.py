@@ -26,8 +26,8 @@ UNWRITTEN = "what is set by hand cannot be saved"
 
 _SOON_S = 0.1
 _RETRY_S = 30.0
-_FLUSH_S = 5.0
-"""How long the end of the daemon waits for the disk."""
+_FLUSH_S = 3.0
+"""How long the end of the daemon waits for the disk, twice at most: systemd kills it after 10 s."""
 _SECURE_S = 1.0
 """How long an answer to a call waits for it."""
 _MAX_BYTES = 64 * 1024 * 1024
