@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _COPY_S = 1.0
 """How long a reload, and those after it, wait for the copy."""
+_MOST_LOOKS = 4
+"""How many files are looked into at once for callers: each has a thread, and they take turns with the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +50,28 @@ class Reload:
         self._affected = affected
         self.turn = asyncio.Lock()
         """Whoever swaps has it, from the look at what is in force on."""
+        self._looks = asyncio.Semaphore(_MOST_LOOKS)
         self._coming: asyncio.Future[PlanReport] | None = None
         """What becomes of the reload that waits for its turn: it has read nothing yet, so it is that of all who ask now."""
 
     async def validate(self, path: str) -> tuple[Problem, ...]:
         """Give everything that is wrong with a file ("" for the main file)."""
         try:
-            return self._configuration.with_made(await self._read(path)).warnings
+            async with self._looks:
+                return self._configuration.with_made(await self._read(path)).warnings
         except ConfigInvalid as error:
             return error.problems
 
     async def plan(self, path: str) -> tuple[tuple[Problem, ...], PlanReport]:
         """Tell what would change if this file ("" for the main file) were in force."""
-        try:
-            config = self._configuration.with_made(await self._read(path))
-        except ConfigInvalid as error:
-            return error.problems, PlanReport()
-        prepared = await self._rules.prepare(config)
-        prepared.drop()
-        return (*config.warnings, *self._rules.blind_spots(config)), prepared.report
+        async with self._looks:
+            try:
+                config = self._configuration.with_made(await self._read(path))
+            except ConfigInvalid as error:
+                return error.problems, PlanReport()
+            prepared = await self._rules.prepare(config)
+            prepared.drop()
+            return (*config.warnings, *self._rules.blind_spots(config)), prepared.report
 
     async def run(self, *, dry_run: bool = False) -> PlanReport:
         """Put the files in force; with any error nothing changes. Raise ConfigInvalid with all of them.
