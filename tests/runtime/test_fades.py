@@ -21,6 +21,9 @@ async def test_fade_to_where_another_one_is_ends_that_one() -> None:
     buses, memory = Buses(lambda *changed: None), SharedMemory()
     buses.load((BusConfig("main", ("1",), ("1",)),), DEFAULT_PROFILE, {})
     buses.begin_generation(memory)
+    assert buses.begin_fade("main", -10.0, 5000) is None, "nothing sounds yet: it is there at once"
+    buses.set_gain("main", 0.0)
+    memory._shared.cycles = 1
     assert buses.begin_fade("main", -20.0, 5000) is not None
     gain, frames = told(memory)
     assert gain == pytest.approx(0.1)
