@@ -7,7 +7,6 @@ import fcntl
 import os
 from pathlib import Path
 
-from jackd_router.core.errors import RouterError
 from jackd_router.jack_io.presence import lock_holder
 
 _ENDING_S = 3.0
@@ -15,7 +14,7 @@ _ENDING_S = 3.0
 _INTERVAL_S = 0.02
 
 
-class FolderTaken(RouterError):
+class FolderTaken(Exception):
     """Another daemon has the state folder."""
 
 
