@@ -348,7 +348,7 @@ class ServerEvents:
     def given_up(self) -> None:
         """Let go of a host that was opening: what it was told to do comes to nothing."""
         self._buses.end_generation()
-        self._mirror.give_up_load()
+        self._mirror.clear()  # what it heard waits there, and is of a graph that nobody else was told of
 
     def lost(self, reason: str) -> None:
         """Empty the graph and forget what was valid for this server only; rules, profiles and gains stay."""
