@@ -46,7 +46,7 @@ class Return:
     wrong: str
     """What the daemon says that is not so."""
     crashed: bool
-    """Whether the server had ended by itself by then, or the band had: PipeWire 0.3.65 crashes now and then, and its libjack."""
+    """Whether the server had ended or hung by itself by then, or the band had ended: PipeWire 0.3.65 does so now and then."""
     daemon: Counters
     host: Counters
 
@@ -84,7 +84,7 @@ class Series:
         return [
             Bound(
                 f"deaths: all was there at the first start, and again after {len(after) - len(missed) - crashed} of {len(after)} "
-                f"(all but {crashed} with a PipeWire, or a band in its libjack, that crashed by itself)"
+                f"(all but {crashed} with a PipeWire that crashed or hung by itself, or a band in its libjack)"
                 + "".join(f"\n    not after death {number}: {after[number - 1]}" for number in missed[:5]),
                 first.look.complete and not missed,
             ),
@@ -189,7 +189,7 @@ def _seen(before: str, studio: Band, kind: Kind, router: RouterProcess, remote: 
         told = router.output().splitlines()
         begin = max((number for number, line in enumerate(told) if " Connected to " in line), default=0)
         print(f"{kind.name}: not all is as it should be; the daemon says", *told[begin:], sep="\n  ", file=sys.stderr)
-    crashed = not kind.server.is_running or studio.has_left
+    crashed = not kind.server.is_running or studio.has_left or (bool(wrong) and not kind.answers)
     return Return(kind.name, before, ready_us, look, wrong, crashed, router.counters(), host)
 
 

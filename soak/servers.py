@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 import wave
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -58,6 +59,11 @@ class Jack2:
     def told(self, remote: Remote) -> tuple[object, ...]:
         """Give what it says."""
         return tuple(remote.read(f"Server.{name}") for name in ("Implementation", "SampleRate", "BufferSize"))
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers: of jackd nothing else is expected."""
+        return True
 
 
 class PipeWire:
@@ -126,6 +132,15 @@ class PipeWire:
     def told(self, remote: Remote) -> tuple[object, ...]:
         """Give what it says."""
         return remote.read("Server.Implementation"), remote.read("Server.SampleRate")
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers a program of its own: 0.3.65 hangs now and then when WirePlumber makes its device anew."""
+        try:
+            asked = subprocess.run(["pw-cli", "info", "0"], env=self._environment(), capture_output=True, timeout=5, check=False)
+        except subprocess.TimeoutExpired:
+            return False
+        return asked.returncode == 0
 
 
 Kind = Jack2 | PipeWire
