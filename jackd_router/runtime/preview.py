@@ -51,8 +51,7 @@ def blind_spots(config: Config) -> tuple[Problem, ...]:
             Severity.WARNING,
         )
         for rule in config.rules
-        if rule.enabled
-        and any(isinstance(each, PortSelector) and (each.pretty_name or each.type is PortType.CV) for each in rule.selectors)
+        if rule.enabled and any(isinstance(each, PortSelector) and each.asks_for_metadata for each in rule.selectors)
     )
 
 

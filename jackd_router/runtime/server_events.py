@@ -111,9 +111,7 @@ class ServerEvents:
         if self.keeper.forgets:  # it may not know all by now: the first look soon
             self._verified_at -= _LOOK_S - _PIPEWIRE_CALM_S
         self._buses.set_sample_rate(state.sample_rate_hz)
-        if not without_ports:
-            self._buses.plan_taken()
-        self._note_plan(without_ports)
+        self._plan_answered(without_ports)
         # All of it takes milliseconds: timers and calls that are due get their turn in between.
         self._loop.call_later(0, self._begin_work, host, changes.torn)
 
@@ -227,10 +225,14 @@ class ServerEvents:
         if answer is None or host is not self.keeper.host:
             return ""  # the generation is over
         problem = str(answer[1]) if answer[0] == protocol.FAILED else ""
+        self._plan_answered(problem)
+        return problem
+
+    def _plan_answered(self, problem: str) -> None:
+        """Take what came of a plan: why it was refused, or ""."""
         if not problem:
             self._buses.plan_taken()
         self._note_plan(problem)
-        return problem
 
     def _note_plan(self, problem: str) -> None:
         """Remember why buses have no ports, and try again once a second until they have."""

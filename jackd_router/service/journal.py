@@ -106,55 +106,57 @@ def is_journal(stream: TextIO) -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
 
 
-class _Lost:
-    """Counts the records for which there was no room."""
+class _WithoutWaiting(logging.Handler):
+    """Hands a record on where it finds room; counts it where it finds none, and tells of these when there is room again."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    _lost = 0
 
-    def told(self) -> logging.LogRecord | None:
-        """Give the record that tells of them, and begin to count anew; None where there are none."""
-        if not self.count:
-            return None
-        text = f"{self.count} lines of the log are lost: nobody read it"
-        self.count = 0
-        return logging.makeLogRecord({"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": text})
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand one record on, unless its reader does not read."""
+        if not self.has_room():
+            self._lost += 1
+            return
+        if self._lost:
+            text = f"{self._lost} lines of the log are lost: nobody read it"
+            self._lost = 0
+            super().emit(
+                logging.makeLogRecord({"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": text})
+            )
+        super().emit(record)
+
+    def has_room(self) -> bool:
+        """Tell whether nobody would wait for the reader."""
+        raise NotImplementedError
 
 
-class JournalFields(JournalHandler):
+class JournalFields(_WithoutWaiting, JournalHandler):
     """Sends each record to the journal, with its fields."""
 
     def __init__(self, sender: Callable[..., object] = send) -> None:
         super().__init__(sender_function=sender, SYSLOG_IDENTIFIER=IDENTIFIER)
         # Else logging.basicConfig gives one of its own, which repeats the level and the logger before every text.
         self.setFormatter(logging.Formatter("%(message)s"))
-        self._lost = _Lost()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
-        if not _journal_has_room():
-            self._lost.count += 1
-            return
-        if told := self._lost.told():
-            super().emit(told)
         super().emit(_in_plain_text(record))
 
+    def has_room(self) -> bool:
+        """Tell whether the journal takes another entry at once."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
+            try:
+                asking.connect(_JOURNAL)
+            except OSError:
+                return True  # nobody is there, and nobody is waited for
+            return _has_room(asking)
 
-class PlainLines(logging.StreamHandler[TextIO]):
+
+class PlainLines(_WithoutWaiting, logging.StreamHandler[TextIO]):
     """Writes each record as one line: time, level unless it is INFO, text, fields."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self._lost = _Lost()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
-        if not _has_room(self.stream):
-            self._lost.count += 1
-            return
-        if told := self._lost.told():
-            super().emit(told)
-        super().emit(record)
+    def has_room(self) -> bool:
+        """Tell whether a line of up to 4 kB is taken at once."""
+        return _has_room(self.stream)
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
@@ -169,16 +171,6 @@ class PlainLines(logging.StreamHandler[TextIO]):
 
 
 _JOURNAL = "/run/systemd/journal/socket"
-
-
-def _journal_has_room() -> bool:
-    """Tell whether the journal takes another entry at once: who sends one would wait for it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
-        try:
-            asking.connect(_JOURNAL)
-        except OSError:
-            return True  # nobody is there, and nobody is waited for
-        return _has_room(asking)
 
 
 def _has_room(file: TextIO | socket.socket) -> bool:

@@ -218,7 +218,7 @@ class Matcher:
     @property
     def asks_for_metadata(self) -> bool:
         """Whether a rule that is switched on, in this profile, names a pretty name or CV: else nobody has to read metadata."""
-        return any(selector.type is PortType.CV or selector.pretty_name is not None for selector in self._port_selectors())
+        return any(selector.asks_for_metadata for selector in self._port_selectors())
 
     def _port_selectors(self) -> Iterator[PortSelector]:
         """Give the selectors of the rules that are switched on, in this profile."""

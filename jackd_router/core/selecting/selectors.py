@@ -61,6 +61,11 @@ class PortSelector:
         return self.name, self.client, self.port, self.alias, self.pretty_name
 
     @property
+    def asks_for_metadata(self) -> bool:
+        """Whether it looks at what JACK's metadata says of a port: its pretty name, or that it is CV."""
+        return self.type is _CV or self.pretty_name is not None
+
+    @property
     def patterns(self) -> tuple[Pattern, ...]:
         """The patterns that are given; groups are numbered through them in this order."""
         return tuple(pattern for pattern in self._given if pattern is not None)
