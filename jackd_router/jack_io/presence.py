@@ -6,6 +6,7 @@ accepts a moment after that, so connect() is tried every 2 ms for 100 ms. A look
 
 PipeWire's socket may be systemd's, who would start PipeWire for whoever connects. The server that runs holds a lock beside
 it: nobody connects before that, and the kernel's list of locks is read, for to try the lock would keep a server from it.
+Whoever reads that list waits until all CPUs have come by: 5 to 30 ms at the death of a server. So a thread does.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags
 
+from jackd_router.core.errors import Refused
 from jackd_router.jack_host.library import Implementation
+from jackd_router.jack_io.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +84,8 @@ class Presence:
         """Of the folder; below 0 where it cannot be watched."""
         self._timer: asyncio.TimerHandle | None = None
         self._tries = 0
+        self._reading: asyncio.Task[None] | None = None
+        """Who has the lock."""
         self.server_pid = 0
         self.server_run = ""
         """Tells this run of the server from every other one, also to the next daemon; "" while there is none, or nobody knows."""
@@ -93,7 +98,7 @@ class Presence:
     def start(self) -> None:
         """Look now, and watch from now on."""
         self._watch_folder()
-        self._look()
+        self._try(lock_holder(self.server.lock) if self.server.lock else None)
 
     def stop(self) -> None:
         """Watch no more; nothing is called afterwards."""
@@ -101,6 +106,8 @@ class Presence:
             self._loop.remove_reader(self._inotify.fileno())
             self._inotify.close()
         self._inotify = self._watch = None
+        if self._reading is not None:
+            self._reading.cancel()
         self._drop_canary()
         self._schedule(None)
 
@@ -153,10 +160,24 @@ class Presence:
             self._look()
 
     def _look(self) -> None:
-        """Try to connect; while nobody accepts, soon again after the file appeared, else in a second."""
-        if self._canary is not None:
+        """Try to connect, as soon as it is known who has the lock, where there is one."""
+        if self._canary is not None or self._reading is not None:
             return
-        holder = lock_holder(self.server.lock) if self.server.lock else None
+        # os.path, as Path.exists raises where one may not look.
+        if self.server.lock and os.path.exists(self.server.lock):  # noqa: PTH110
+            self._reading = self._loop.create_task(self._look_behind(self.server.lock))
+        else:
+            self._try(None)
+
+    async def _look_behind(self, lock: Path) -> None:
+        holder = None
+        with suppress(Refused):  # no more threads: another look comes
+            holder = await in_thread(lock_holder, lock)
+        self._reading = None
+        self._try(holder)
+
+    def _try(self, holder: int | None) -> None:
+        """Connect; while nobody accepts, look soon again after the file appeared, else in a second."""
         canary = _connected(self.server.path) if holder or not self.server.lock else None
         if canary is None:
             self._watch_folder()  # which may have been missing

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
-from jackd_router.core.errors import ServerLost
+from jackd_router.core.errors import Refused, ServerLost
 from jackd_router.core.lifecycle import Deed, Happening, State, pause_s, step
 from jackd_router.jack_host import protocol
 from jackd_router.jack_host.library import FOLDERS, Implementation, implementation
@@ -23,6 +23,7 @@ from jackd_router.jack_io.host_process import Answer, HostProcess
 from jackd_router.jack_io.other_servers import other_servers
 from jackd_router.jack_io.presence import ServerSocket
 from jackd_router.jack_io.servers import Servers
+from jackd_router.jack_io.threads import in_thread
 from jackd_router.runtime.state import ServerPhase, ServerState
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class ServerKeeper:
         self._failures = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
+        self._looking_around: asyncio.Task[None] | None = None
         self._found: frozenset[str] = frozenset()
         self._others: frozenset[str] = frozenset()
         self._settled: set[asyncio.Future[None]] = set()
@@ -302,9 +304,8 @@ class ServerKeeper:
     def _entered(self, before: State, reason: str) -> None:
         """Publish what the new state means."""
         now = self._table_state
-        if self._timer and now is not State.PAUSED:
-            self._timer.cancel()
-            self._timer = None
+        if now is not State.PAUSED:
+            self._stop_waiting()
         if now in (State.UNRESPONSIVE, State.OPENING_LATE):
             self._unresponsive_since = self._loop.time()
             log.warning("The JACK server does not answer: %s", reason, extra={"REASON": reason})
@@ -324,6 +325,14 @@ class ServerKeeper:
             if not future.done():
                 future.set_result(None)
 
+    def _stop_waiting(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._looking_around:
+            self._looking_around.cancel()
+            self._looking_around = None
+
     def _level(self) -> int:
         """Give the level for what happens again and again for one cause: a warning at first only."""
         return logging.WARNING if self._failures <= 1 else logging.DEBUG
@@ -336,7 +345,12 @@ class ServerKeeper:
 
     def _look_around(self) -> None:
         """While we wait: tell people which other servers run, of which they may mean one."""
-        found = other_servers(self._sockets)
+        self._looking_around = self._loop.create_task(self._look_for_others())
+
+    async def _look_for_others(self) -> None:
+        found = self._found
+        with suppress(Refused):  # no more threads
+            found = await in_thread(other_servers, self._sockets)
         others = found & self._found
         self._timer = self._loop.call_later(_LOOK_AROUND_S if found == self._found else _TICK_S, self._look_around)
         self._found = found

@@ -11,13 +11,13 @@ from pathlib import Path
 from jackd_router.core.config import BusConfig, Config
 from jackd_router.core.errors import ConfigInvalid, Problem, Refused, RouterError
 from jackd_router.core.language.made_buses import with_made_buses
+from jackd_router.jack_io.threads import in_thread
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.config_files import load_config
 from jackd_router.runtime.configuration import Configuration
 from jackd_router.runtime.profiles import Profiles
 from jackd_router.runtime.rules import Prepared, Rules
 from jackd_router.runtime.state import PlanReport
-from jackd_router.runtime.threads import in_thread
 
 log = logging.getLogger(__name__)
 

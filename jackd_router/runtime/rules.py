@@ -19,6 +19,7 @@ from jackd_router.core.graph import Connection, Graph, Port, PortName
 from jackd_router.core.names import nearest, shown
 from jackd_router.core.steps import run_at_once
 from jackd_router.core.undo import Switch
+from jackd_router.jack_io.threads import in_thread
 from jackd_router.runtime.garbage import collected_later
 from jackd_router.runtime.inhibitors import Inhibitors
 from jackd_router.runtime.preview import (
@@ -34,7 +35,6 @@ from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.slices import run_in_slices, run_in_turns
 from jackd_router.runtime.state import PlanReport, RuleState
 from jackd_router.runtime.state_file import StateFile
-from jackd_router.runtime.threads import in_thread
 
 log = logging.getLogger(__name__)
 

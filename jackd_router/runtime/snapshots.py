@@ -18,11 +18,11 @@ from jackd_router.core.snapshot import (
     of_absent_clients,
     with_clients_swapped,
 )
+from jackd_router.jack_io.threads import in_thread
 from jackd_router.runtime.by_hand import ByHand
 from jackd_router.runtime.slices import run_in_slices
 from jackd_router.runtime.snapshot_folder import SnapshotFolder
 from jackd_router.runtime.state import RestoreReport, SnapshotState
-from jackd_router.runtime.threads import in_thread
 from jackd_router.service.journal import Event
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from jackd_router.core.errors import Refused
 from jackd_router.core.kept import Kept, ServerRun, kept_as_json, newest, parse_kept
-from jackd_router.runtime.threads import start_thread
+from jackd_router.jack_io.threads import start_thread
 from jackd_router.runtime.whole_files import read_whole, write_whole
 from jackd_router.service.journal import Event
 

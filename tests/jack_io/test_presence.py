@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from jackd_router.jack_host.library import Implementation
+from jackd_router.jack_io import presence
 from jackd_router.jack_io.presence import Presence, ServerSocket, jack2_socket, pipewire_socket
 from tests.jack_io.conversation import held, until
 from tests.support.jack_server import JackServer
@@ -162,6 +165,37 @@ async def test_server_that_listens_late_is_found(tmp_path: Path) -> None:
         assert watch.presence.server_pid == os.getpid()
     await until(lambda: watch.told == [APPEARED, GONE])
     watch.presence.stop()
+
+
+async def test_nobody_waits_while_the_kernel_lists_its_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "pipewire-0"
+    watch = Watch(ServerSocket(Implementation.PIPEWIRE, "pipewire-0", path, path.with_suffix(".lock")))
+    watch.presence.start()
+    asked, listed = threading.Event(), threading.Event()
+
+    def slow(lock: Path) -> int:
+        asked.set()
+        assert listed.wait(10)
+        return os.getpid()
+
+    monkeypatch.setattr(presence, "lock_holder", slow)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        path.with_suffix(".lock").touch()
+        await until(asked.is_set, what="the list of locks is asked for; this is seen before it comes")
+        assert watch.told == []
+        listed.set()
+        await until(lambda: watch.told == [APPEARED])
+        assert watch.presence.server_pid == os.getpid()
+        for event in (asked, listed):
+            event.clear()
+    await until(lambda: watch.told == [APPEARED, GONE])
+    await until(asked.is_set, what="one looks again")
+    watch.presence.stop()
+    listed.set()
+    await until(lambda: not watch.presence.present and len(asyncio.all_tasks()) == 1, what="an answer after the end is of no use")
+    assert watch.told == [APPEARED, GONE]
 
 
 async def test_folder_that_goes_and_comes_again_is_watched_again(tmp_path: Path) -> None:
