@@ -29,22 +29,24 @@ show_levels() {
     done
 }
 
+# Looks for the first time when busctl says that it listens: what changes before is seen, what changes after is told.
 follow() {
     while read -r message; do
         case $message in
-            *'"member":"NameOwnerChanged"'*) show_state && show_graph ;;
+            'Monitoring bus message stream'* | *'"member":"NameOwnerChanged"'*) show_state && show_graph ;;
             *'"member":"PropertiesChanged"'*'"State"'*) show_state ;;
             *'"member":"GraphChanged"'*) show_graph ;;
         esac
     done
 }
 
-show_state
-show_graph
-show_levels &
-busctl --user --json=short monitor \
+folder=$(mktemp -d)
+mkfifo "$folder/messages"
+SYSTEMD_LOG_LEVEL=info busctl --user --json=short monitor \
     --match="type='signal',sender='$name'" \
-    --match="type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='$name'" | follow &
-trap 'kill $(jobs -p) 2>/dev/null' EXIT
+    --match="type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='$name'" >"$folder/messages" 2>&1 &
+monitor=$!
+show_levels &
+trap 'kill $monitor $! 2>/dev/null || true; rm -r "$folder"' EXIT
 trap exit INT TERM
-wait $!
+follow <"$folder/messages"

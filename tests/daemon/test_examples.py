@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,16 @@ def test_it_finds_the_daemon_and_follows_its_restart(
         assert "rror" not in example.output()
     finally:
         example.terminate()
+    eventually(lambda: not _is_left(example.pid), what="whatever it has started ends with it")
+
+
+def _is_left(group: int) -> bool:
+    """Tell whether a process of this group is there."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("example", ["applet.py", "watch.sh"])
