@@ -28,8 +28,8 @@ from jackd_router.core.names import natural_key
 SILENCE_DB = -144.0
 METER_FLOOR_DB = -60.0
 METER_WIDTH = 40
-_COUNTS = ("held", "contested", "refused")
-"""What connections are counted by in the status: left as somebody wanted by hand, fought over, stopped by the feedback guard."""
+_COUNTS = ("held", "kept", "contested", "refused")
+"""What connections are counted by in the status: left cut or connected by hand, fought over, stopped by the feedback guard."""
 
 
 def ports_table(ports: Iterable[PortRecord]) -> Table:

@@ -26,7 +26,7 @@ _PROPERTIES_OF = {
 }
 """Whose properties are worth a line, and the word for it; the version of the graph is not, its changes are told."""
 
-_STRUCTS: Mapping[str, type[ProblemRecord | Pair]] = {"problems": ProblemRecord, "held": Pair, "contested": Pair}
+_STRUCTS: Mapping[str, type[ProblemRecord | Pair]] = {"problems": ProblemRecord, "held": Pair, "kept": Pair, "contested": Pair}
 """Properties that are lists of structs, and what the structs are."""
 
 _WORD_STARTS = re.compile("(?<=[a-z])(?=[A-Z])")

@@ -74,6 +74,10 @@ class Refused(RouterError):
     """The JACK server, a rule, or the operating system said no."""
 
 
+class RuledOut(Refused):
+    """A rule would undo at once what is asked for."""
+
+
 class Severity(StrEnum):
     """How bad a problem of the configuration is: an error keeps it from being used."""
 

@@ -17,6 +17,7 @@ NaturalKey = tuple[str, ...]
 _DIGITS = re.compile("[0-9]+")
 _WILDCARDS = re.compile("([*?])")
 _NOT_SHOWN_AS_IS = re.compile(r"[\\\udc80-\udcff]")
+_NOT_IN_A_LINE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
 _ESCAPE = re.compile(rb"\\(\\|x([0-9A-Fa-f]{2}))?")
 
 
@@ -72,6 +73,11 @@ def shown(name: str) -> str:
 
 def _show(character: str) -> str:
     return r"\\" if character == "\\" else f"\\x{ord(character) - 0xDC00:02x}"
+
+
+def one_line(text: str) -> str:
+    r"""Give the text in one line, with what would end it or is not to be seen as `\xNN` or `\uNNNN`: names may hold anything."""
+    return _NOT_IN_A_LINE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def parse_shown(text: str) -> PortName:

@@ -29,7 +29,7 @@ def find_port(graph: Graph, name: PortName) -> Port:
     if port is None:
         near = [owner] if (owner := also_called(graph, name)) else difflib.get_close_matches(name, graph.ports, n=1)
         hint = f"; did you mean {shown(near[0])}?" if near else ""
-        raise NoSuchPort(f"there is no port {shown(name)}{hint}")
+        raise NoSuchPort(f"there is no port {shown(name) or repr('')}{hint}")
     return port
 
 

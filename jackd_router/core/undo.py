@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from jackd_router.core.graph import Connection
-from jackd_router.core.names import shown
+from jackd_router.core.names import one_line, shown
 
 DEPTH = 100
 """Steps that are remembered; an older one is forgotten."""
@@ -107,7 +107,7 @@ def _group(verb: str, changes: Sequence[PairChange], belongs: Callable[[PairChan
     """Give `connected a:b -> c:d`, or how many they are; "" for none."""
     pairs = [change.connection for change in changes if belongs(change)]
     if len(pairs) == 1:
-        return f"{verb} {shown(pairs[0].source)} -> {shown(pairs[0].destination)}"
+        return one_line(f"{verb} {shown(pairs[0].source)} -> {shown(pairs[0].destination)}")
     return f"{verb} {len(pairs)} pairs" if pairs else ""
 
 

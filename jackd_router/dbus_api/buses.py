@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from jackd_router.core.errors import UserError
 from jackd_router.core.graph import PortName
 from jackd_router.core.names import shown
 from jackd_router.dbus_api.message_bus import Variant
@@ -15,14 +16,14 @@ from jackd_router.runtime.state import BusState
 
 _BUS_OPTIONS = {
     "type": "s",
-    "channels": "as",
-    "outputs": "as",
+    "channels": "as u",
+    "outputs": "as u",
     "gain": "d",
     "channel-gains": "ad",
     "mute": "b",
     "matrix": "aad",
     "fade-ms": "d",
-    "midi-channels": "au",
+    "midi-channels": "au u",
 }
 """The keys of a [[bus]], and their types here."""
 
@@ -40,7 +41,14 @@ class Buses:
     async def create_bus(self, call: Call, name: str, options: Mapping[str, Variant]) -> str:
         """Make a bus."""
         given = Options(options, _BUS_OPTIONS).values
-        await self._router.create_bus(name, {key.replace("-", "_"): value for key, value in given.items()})
+        keys = {option: option.replace("-", "_") for option in _BUS_OPTIONS}
+        try:
+            await self._router.create_bus(name, {keys[option]: value for option, value in given.items()})
+        except UserError as error:
+            text = str(error)
+            for option, key in keys.items():
+                text = text.replace(key, option)
+            raise type(error)(text) from None
         return bus_path(name)
 
     async def remove_bus(self, call: Call, name: str) -> None:

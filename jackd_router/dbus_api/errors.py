@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from jackd_router.core import errors
+from jackd_router.core.names import one_line
 from jackd_router.dbus_api.names import DBUS, ERROR_PREFIX
 
 TEXT_LIMIT = 500
@@ -43,6 +44,7 @@ ERROR_NAMES: dict[type[errors.RouterError], str] = {
     errors.ConfigInvalid: f"{ERROR_PREFIX}.InvalidConfig",
     errors.ServerLost: f"{ERROR_PREFIX}.NotConnected",
     errors.Refused: f"{ERROR_PREFIX}.Refused",
+    errors.RuledOut: f"{ERROR_PREFIX}.Refused",
     errors.Cancelled: CANCELLED,
     errors.LimitExceeded: LIMITS_EXCEEDED,
     errors.NotSupported: NOT_SUPPORTED,
@@ -96,4 +98,4 @@ def _text_of(error: errors.RouterError) -> str:
         case errors.ConfigInvalid(first=first, problems=[_, _, *_] as problems):
             return f"{first} (and {len(problems) - 1} more, see Config.Problems)"
         case _:
-            return " ".join(str(error).split()) or type(error).__name__
+            return one_line(str(error)) or type(error).__name__

@@ -52,8 +52,12 @@ class Face(Listener):
         self._objects.add(names.LOG_CONTROL_PATH, {read_interface(names.LOG_CONTROL): LogControl()})
         self._exported_buses: set[str] = set()
         self.buses_changed(router.bus_names, ())
-        self._told = self._rule_state()
-        self._told_profiles = self._profile_state()
+        self._told: dict[str, dict[str, object]] = {
+            names.MANAGER: self._status(),
+            names.RULES: self._rule_state(),
+            names.PROFILES: self._profile_state(),
+            names.CONFIG: self._config_state(),
+        }
         self._unsubscribe = router.subscribe(self)
 
     async def attach(self, bus: SessionBus) -> None:
@@ -103,7 +107,7 @@ class Face(Listener):
 
     def status_changed(self) -> None:
         """Publish the new status."""
-        self._changed(names.MANAGER, "Status", "StatusText")
+        self._tell_of(names.MANAGER, self._status())
 
     def server_changed(self, before: ServerState, now: ServerState) -> None:
         """Publish what differs; xruns not at once."""
@@ -114,12 +118,11 @@ class Face(Listener):
 
     def config_changed(self) -> None:
         """Publish what the last (re)load found."""
-        self._changed(names.CONFIG, "Path", "LoadedUSec", "Valid", "Problems")
+        self._tell_of(names.CONFIG, self._config_state())
 
     def profiles_changed(self) -> None:
         """Publish which profiles there are and which is active, where that differs."""
-        before, self._told_profiles = self._told_profiles, self._profile_state()
-        self._changed(names.PROFILES, *(name for name, value in self._told_profiles.items() if value != before[name]))
+        self._tell_of(names.PROFILES, self._profile_state())
 
     def snapshots_changed(self) -> None:
         """Publish that there are other snapshots."""
@@ -155,9 +158,22 @@ class Face(Listener):
         self._xruns_due = None
         self._changed(names.SERVER, *_XRUN_PROPERTIES)
 
+    def _status(self) -> dict[str, object]:
+        return {"Status": self._router.status.health, "StatusText": self._router.status.text}
+
+    def _config_state(self) -> dict[str, object]:
+        config = self._router.configuration
+        return {
+            "Path": config.path,
+            "LoadedUSec": config.loaded_usec,
+            "Valid": config.valid,
+            "Problems": config.problems,
+        }
+
     def _rule_state(self) -> dict[str, object]:
         """Give what the properties of Rules say now: nobody tells when they change, so they are compared."""
-        return {"Enabled": self._router.rules.enabled, "Held": self._router.rules.held, "Contested": self._router.rules.contested}
+        rules = self._router.rules
+        return {"Enabled": rules.enabled, "Held": rules.held, "Kept": rules.kept, "Contested": rules.contested}
 
     def _profile_state(self) -> dict[str, object]:
         """Give what the properties of Profiles are made of."""
@@ -165,8 +181,12 @@ class Face(Listener):
         return {"Profiles": known, "ActiveProfile": self._router.profiles.active}
 
     def _tell_rule_state(self) -> None:
-        before, self._told = self._told, self._rule_state()
-        self._changed(names.RULES, *(name for name, value in self._told.items() if value != before[name]))
+        self._tell_of(names.RULES, self._rule_state())
+
+    def _tell_of(self, interface: str, now: dict[str, object]) -> None:
+        """Publish those of these properties that are not as they were told last."""
+        before, self._told[interface] = self._told[interface], now
+        self._changed(interface, *(name for name, value in now.items() if value != before[name]))
 
     def _name_lost(self, signal: Signal) -> None:
         """Note that a caller has left the bus: what it held ends with it."""

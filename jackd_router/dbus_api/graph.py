@@ -12,7 +12,7 @@ from jackd_router.dbus_api.graph_body import GraphBody
 from jackd_router.dbus_api.message_bus import RawBody, Value, Variant, variant
 from jackd_router.dbus_api.messages import Call
 from jackd_router.dbus_api.options import Options
-from jackd_router.dbus_api.values import MetadataRecord, Pair, metadata_of_port, pairs_of, parse_pairs, record_of_port, report_of
+from jackd_router.dbus_api.values import MetadataRecord, Pair, changes_of, metadata_of_port, pairs_of, parse_pairs, record_of_port
 from jackd_router.runtime.router import Router
 from jackd_router.runtime.state import GraphDiff
 
@@ -84,7 +84,8 @@ class Graph:
     ) -> dict[str, Variant]:
         """Make many changes."""
         dry_run = Options(options, {"dry-run": "b"}).flag("dry-run")
-        return report_of(await self._router.apply(parse_pairs(connect), parse_pairs(disconnect), dry_run=dry_run))
+        report = await self._router.apply(parse_pairs(connect), parse_pairs(disconnect), dry_run=dry_run)
+        return changes_of(report)
 
 
 def graph_changed_body(diff: GraphDiff) -> tuple[Value, ...]:

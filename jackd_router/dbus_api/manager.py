@@ -68,6 +68,7 @@ class Manager:
             "rules": variant("u", router.rules.count),
             "buses": variant("u", len(router.bus_names)),
             "held": variant("u", len(router.rules.held)),
+            "kept": variant("u", len(router.rules.kept)),
             "contested": variant("u", len(router.rules.contested)),
             "refused": variant("u", len(router.rules.refused)),
             "config-path": variant("s", shown(str(router.configuration.path))),

@@ -21,16 +21,17 @@ _TYPE_WORDS = {
 
 
 class Options:
-    """The options that were given, checked against those that the method knows (name → signature)."""
+    """The options that were given, checked against those that the method knows: name → signature, or some with blanks between."""
 
     def __init__(self, given: Mapping[str, Variant], known: Mapping[str, str] | None = None) -> None:
         known = known or {}
         for name, value in given.items():
             if name not in known:
                 raise CallError(INVALID_ARGS, _unknown(name, known))
-            if value.signature != known[name]:
-                word = _TYPE_WORDS[known[name]]
-                raise CallError(INVALID_ARGS, f"option {name!r} is {word} ({known[name]!r}), not of type {value.signature!r}")
+            allowed = known[name].split()
+            if value.signature not in allowed:
+                words = " or ".join(f"{_TYPE_WORDS[signature]} ({signature!r})" for signature in allowed)
+                raise CallError(INVALID_ARGS, f"option {name!r} is {words}, not of type {value.signature!r}")
         self.values = {name: value.value for name, value in given.items()}
 
     def flag(self, name: str, *, default: bool = False) -> bool:

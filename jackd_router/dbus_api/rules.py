@@ -31,8 +31,13 @@ class Rules:
 
     @property
     def held(self) -> list[Pair]:
-        """Left cut, or left connected, because somebody wanted it by hand."""
+        """Left cut, because somebody cut it by hand."""
         return pairs_of(self._router.rules.held)
+
+    @property
+    def kept(self) -> list[Pair]:
+        """Left connected, because somebody wanted it so by hand."""
+        return pairs_of(self._router.rules.kept)
 
     @property
     def contested(self) -> list[Pair]:

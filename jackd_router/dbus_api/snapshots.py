@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from jackd_router.core.names import shown
-from jackd_router.dbus_api.errors import TEXT_LIMIT
 from jackd_router.dbus_api.message_bus import Variant, variant
 from jackd_router.dbus_api.messages import Call
 from jackd_router.dbus_api.options import Options
-from jackd_router.dbus_api.values import Pair, pairs_of
+from jackd_router.dbus_api.values import Pair, pairs_of, reasons_of
 from jackd_router.runtime.router import Router
 from jackd_router.runtime.state import RestoreReport
 
@@ -62,5 +61,5 @@ def _report(report: RestoreReport) -> dict[str, Variant]:
         "disconnected": variant("a(ss)", pairs_of(report.disconnected)),
         "missing": variant("a(ss)", pairs_of(report.missing)),
         "failed": variant("a(ss)", pairs_of(pair for pair, _ in report.failed)),
-        "reasons": variant("as", [reason[:TEXT_LIMIT] for _, reason in report.failed]),
+        **reasons_of(report.failed),
     }

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from jackd_router.core.errors import Problem
 from jackd_router.core.graph import Connection, Port, PortType
 from jackd_router.core.names import parse_shown, shown
+from jackd_router.dbus_api.errors import TEXT_LIMIT
 from jackd_router.dbus_api.message_bus import Variant, variant
-from jackd_router.runtime.state import PlanReport, UndoReport
+from jackd_router.runtime.state import ChangeReport, PlanReport, UndoReport
 
 Pair = tuple[str, str]
 PortRecord = tuple[str, int, str, tuple[str, ...]]
@@ -59,6 +60,17 @@ def report_of(report: PlanReport) -> dict[str, Variant]:
             "a(ssss)", [(rule, *pair, reason) for (rule, _, reason), pair in zip(report.refused, refused, strict=True)]
         ),
     }
+
+
+def changes_of(report: ChangeReport) -> dict[str, Variant]:
+    """Give what was done by hand, or would be; in the keys of `report_of`, so that a client reads both alike."""
+    failed = tuple(pair for pair, _ in report.failed)
+    return {**report_of(PlanReport(report.connected, report.disconnected, failed)), **reasons_of(report.failed)}
+
+
+def reasons_of(failed: Iterable[tuple[Connection, str]]) -> dict[str, Variant]:
+    """Give why each of them failed."""
+    return {"reasons": variant("as", [reason[:TEXT_LIMIT] for _, reason in failed])}
 
 
 def undone(report: UndoReport) -> tuple[str, dict[str, Variant]]:

@@ -123,7 +123,7 @@ class Buses:
             channel_gains_db=strip.channel_gains_db,
             mute=strip.mute,
             matrix=strip.matrix,
-            midi_channels=strip.midi_channels if strip.is_midi else (),
+            midi_channels=_midi_channels(strip),
             active=name in self._sounding,
             origin=self._origins()[name],
         )
@@ -319,6 +319,11 @@ def _without_gains(strip: Strip) -> Strip:
     return replace(strip, gain_db=0.0, mute=False, channel_gains_db=(), midi_channels=())
 
 
+def _midi_channels(strip: Strip) -> tuple[int, ...]:
+    """Give those that pass: none where the bus is one of sound."""
+    return strip.midi_channels if strip.is_midi else ()
+
+
 def _differing(before: Strip, now: Strip) -> list[str]:
     """Name the D-Bus properties that differ."""
     pairs = {
@@ -327,7 +332,7 @@ def _differing(before: Strip, now: Strip) -> list[str]:
         "ChannelGains": (before.channel_gains_db, now.channel_gains_db),
         "Type": (before.type, now.type),
         "Matrix": (before.matrix, now.matrix),
-        "MidiChannels": (before.midi_channels, now.midi_channels),
+        "MidiChannels": (_midi_channels(before), _midi_channels(now)),
         "Channels": (before.inputs, now.inputs),
         "Inputs": (before.inputs, now.inputs),
         "Outputs": (before.outputs, now.outputs),

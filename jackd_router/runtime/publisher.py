@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from jackd_router.core.graph import PortName
 from jackd_router.runtime.burst import Burst
@@ -12,6 +13,8 @@ from jackd_router.runtime.state import Listener
 
 _BURST_S = 0.005
 """How long the first change of a burst waits for the others: a client that comes registers its ports one by one."""
+_ONE_BURST_S = 0.5
+"""How long it waits for the end of a call that changes many things."""
 
 
 class Publisher:
@@ -25,6 +28,8 @@ class Publisher:
         self._rules: dict[str, None] = {}
         self._graph_changed = self._holds_changed = False
         self._timer: asyncio.TimerHandle | None = None
+        self._calls = 0
+        """That change many things, and whose end is waited for."""
         self.listeners: list[Listener] = []
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -60,12 +65,28 @@ class Publisher:
         self._holds_changed = True
         self._schedule()
 
+    @contextmanager
+    def one_burst(self) -> Iterator[None]:
+        """Tell at the end what changes meanwhile, as one burst; what takes long is told by the way."""
+        if not self._calls:
+            self.flush()
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            self.flush()
+
     def _schedule(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_BURST_S, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(_ONE_BURST_S if self._calls else _BURST_S, self._tell_all)
 
     def flush(self) -> None:
-        """Tell everything that waits."""
+        """Tell everything that waits, but for the end of a call that changes many things."""
+        if not self._calls:
+            self._tell_all()
+
+    def _tell_all(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

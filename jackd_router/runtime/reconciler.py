@@ -133,6 +133,11 @@ class Reconciler:
         """Set what tells whether the reconciler may change anything by itself."""
         self._may_act = question
 
+    @property
+    def acts(self) -> bool:
+        """Whether rules are applied now."""
+        return self._may_act()
+
     def begin_generation(self, host: HostProcess, ledger: Ledger) -> None:
         """Work on this server from now on, with what is known of it already; `look_at_everything` is to come next."""
         self._has_server, self.ledger = True, ledger

@@ -108,16 +108,17 @@ class Reload:
                 self._affected.config_changed()
             raise
         prepared = await self._rules.prepare(self._configuration.with_made(files))
-        if not dry_run:
-            before, told = self._configuration.in_force, self._buses.names
-            self._configuration.accept(files)
-            await self._swap(before, prepared, told)
-            self._tell_added(told)
-            self._affected.config_changed()
-            await self._keep_copy()
-        else:
+        if dry_run:
             prepared.drop()
-        return prepared.report
+            return prepared.report
+        before, told = self._configuration.in_force, self._buses.names
+        self._configuration.accept(files)
+        await self._swap(before, prepared, told)
+        report = self._rules.as_done(prepared.report)
+        self._tell_added(told)
+        self._affected.config_changed()
+        await self._keep_copy()
+        return report
 
     async def _keep_copy(self) -> None:
         """Keep a copy of what is in force now; on a disk that does not answer it is kept later."""

@@ -17,6 +17,7 @@ from jackd_router.core.language.effective import effective_toml
 from jackd_router.core.undo import AllRulesSwitched, ProfileSwitched, RuleSwitched, Switch
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.presence import server_sockets
+from jackd_router.runtime import by_hand
 from jackd_router.runtime.announcer import Action
 from jackd_router.runtime.buses import Buses
 from jackd_router.runtime.by_hand import ByHand
@@ -35,7 +36,18 @@ from jackd_router.runtime.run_memory import RunMemory
 from jackd_router.runtime.server_events import ServerEvents
 from jackd_router.runtime.snapshot_folder import SnapshotFolder
 from jackd_router.runtime.snapshots import Snapshots, Surroundings
-from jackd_router.runtime.state import BusState, CycleCost, Level, Listener, Outcome, PlanReport, ServerPhase, ServerState, Status
+from jackd_router.runtime.state import (
+    BusState,
+    ChangeReport,
+    CycleCost,
+    Level,
+    Listener,
+    Outcome,
+    PlanReport,
+    ServerPhase,
+    ServerState,
+    Status,
+)
 from jackd_router.runtime.state_file import StateFile
 from jackd_router.runtime.status import describe
 from jackd_router.runtime.undo import Undo, Ways
@@ -71,7 +83,15 @@ class Router:
         self._reconciler.may_act(lambda: self.rules.enabled and not self._inhibitors)
         self._reconciler.watch.buses = lambda: self._buses.passages(self.rules.client_name)
         self._memory = RunMemory(self._mirror.graph, self._state_file)
-        self._by_hand = ByHand(self._mirror.graph, self._reconciler, lambda step: self.undo.note(step))
+        self._by_hand = ByHand(
+            self._mirror.graph,
+            self._reconciler,
+            by_hand.Ways(
+                note=lambda step: self.undo.note(step),
+                one_burst=self._publisher.one_burst,
+                applied=self._applied,
+            ),
+        )
         self.snapshots = Snapshots(
             SnapshotFolder(state_folder / "snapshots"),
             self._mirror.graph,
@@ -79,7 +99,6 @@ class Router:
             Surroundings(
                 require_server=self._require_server,
                 our_names=lambda: (self.configuration.in_force.client_name, self.rules.client_name),
-                applied=self._applied,
                 changed=self._snapshots_changed,
             ),
         )
@@ -172,9 +191,6 @@ class Router:
 
     def _server_changed(self, before: ServerState, now: ServerState) -> None:
         self._publisher.tell(lambda listener: listener.server_changed(before, now))
-        if before.client_name != now.client_name:
-            for name in self._buses.names:
-                self._bus_changed(name, "Inputs", "Outputs")
         self._refresh_status()
 
     def _client_named(self, name: str) -> None:
@@ -183,6 +199,8 @@ class Router:
             self.rules.client_name = name
             config = self.configuration.in_force
             self.rules.put_in_force(config, self.rules.matcher(config))
+            for bus in self._buses.names:
+                self._bus_changed(bus, "Inputs", "Outputs")
 
     def acted(self, action: Action) -> None:
         """Take what the reconciler did for a rule."""
@@ -318,14 +336,10 @@ class Router:
         self._require_server()
         return await self._by_hand.disconnect(Connection(source, destination), hold=hold)
 
-    async def apply(self, connect: Sequence[Connection], disconnect: Sequence[Connection], *, dry_run: bool) -> PlanReport:
+    async def apply(self, connect: Sequence[Connection], disconnect: Sequence[Connection], *, dry_run: bool) -> ChangeReport:
         """Disconnect and connect many pairs; what fails is in the report and does not stop the rest."""
         self._require_server()
-        to_cut = [pair for pair in dict.fromkeys(disconnect) if pair in self.graph.connections]
-        to_make = [pair for pair in dict.fromkeys(connect) if pair not in self.graph.connections]
-        if dry_run:
-            return PlanReport(tuple(to_make), tuple(to_cut))
-        return await self._by_hand.apply(to_make, to_cut)
+        return await self._by_hand.apply(connect, disconnect, dry_run=dry_run)
 
     def _require_server(self) -> None:
         """Raise ServerLost where nothing can be done at once: what a server that stands still is asked is done much later."""
@@ -353,8 +367,8 @@ class Router:
         before = self.rules.switch(name)
         with self._kept_first():
             self.rules.set_rule_enabled(name, enabled, persist=persist)
-        self._publisher.rule(name)
         if self.rules.switch(name) != before:
+            self._publisher.rule(name)
             self.undo.note(RuleSwitched(name, enabled, before))
 
     def _put_switch(self, name: str, switch: Switch) -> None:
@@ -364,9 +378,8 @@ class Router:
 
     def set_rules_enabled(self, enabled: bool) -> None:
         """Switch all automatic work on or off, until the daemon ends."""
-        before = self.rules.enabled
-        self._enable_rules(enabled)
-        if enabled != before:
+        if enabled != self.rules.enabled:
+            self._enable_rules(enabled)
             self.undo.note(AllRulesSwitched(enabled))
 
     def _enable_rules(self, enabled: bool) -> None:
@@ -379,11 +392,12 @@ class Router:
         """Release all holds and apply all rules to the graph as it is."""
         self._require_server()
         report = self.rules.report_now()
-        if not dry_run:
-            self.undo.note(self._by_hand.released(self.rules.held))
-            self._reconciler.start_over()
-            await self._applied()
-        return report
+        if dry_run:
+            return report
+        self.undo.note(self._by_hand.released((*self.rules.held, *self.rules.kept)))
+        self._reconciler.start_over()
+        await self._applied()
+        return self.rules.as_done(report)
 
     async def release_hold(self, source: PortName, destination: PortName) -> str:
         """Let the rules decide again about a pair that is held: "released" or "not-held"."""
@@ -408,7 +422,7 @@ class Router:
 
     async def activate_profile(self, name: str) -> None:
         """Switch to a profile, and wait until the rules are applied; raise NoSuchProfile."""
-        step = ProfileSwitched(self.profiles.active, name, self.rules.cut_by_hand)
+        step = ProfileSwitched(self.profiles.active, name, self.rules.held)
         if self._switch_profile(name):
             self.undo.note(step)
             await self._applied()

@@ -262,6 +262,20 @@ class Rules:
         """Give what the rules in force would do if nothing were held."""
         return preview(self._situation(self._config, self._reconciler.matcher, self._graph, holds=False))
 
+    def as_done(self, report: PlanReport) -> PlanReport:
+        """Give what became of a plan: what is so now, and what the server refused.
+
+        Neither is what rules may not do now, what another program undid, and what needs a port that has gone.
+        """
+        now, failures = self._graph.connections, self._reconciler.ledger.failures
+        open_ones = [*(pair for pair in report.connect if pair not in now), *(pair for pair in report.disconnect if pair in now)]
+        return replace(
+            report,
+            connect=tuple(pair for pair in report.connect if pair in now),
+            disconnect=tuple(pair for pair in report.disconnect if pair not in now),
+            failed=tuple(pair for pair in open_ones if pair in failures),
+        )
+
     # ---- switches
 
     def set_rule_enabled(self, name: str, enabled: bool, *, persist: bool) -> None:
@@ -298,13 +312,13 @@ class Rules:
 
     @property
     def held(self) -> tuple[Connection, ...]:
-        """Pairs that stay cut, or connected, because somebody wanted them so by hand."""
-        return self._reconciler.ledger.holds
-
-    @property
-    def cut_by_hand(self) -> tuple[Connection, ...]:
         """Pairs that stay cut because somebody cut them by hand."""
         return tuple(self._reconciler.ledger.held)
+
+    @property
+    def kept(self) -> tuple[Connection, ...]:
+        """Pairs that stay connected, because somebody wanted them so by hand."""
+        return tuple(self._reconciler.ledger.kept)
 
     @property
     def refused(self) -> tuple[Connection, ...]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from jackd_router.core.errors import RouterError
 from jackd_router.core.graph import Connection, Graph
 from jackd_router.core.snapshot import (
     Snapshot,
@@ -20,7 +19,6 @@ from jackd_router.core.snapshot import (
 )
 from jackd_router.jack_io.threads import in_thread
 from jackd_router.runtime.by_hand import ByHand
-from jackd_router.runtime.slices import run_in_slices
 from jackd_router.runtime.snapshot_folder import SnapshotFolder
 from jackd_router.runtime.state import RestoreReport, SnapshotState
 from jackd_router.service.journal import Event
@@ -36,8 +34,6 @@ class Surroundings:
     """Raises ServerLost where there is none: then the graph is empty, and nothing can be put back."""
     our_names: Callable[[], tuple[str, str]]
     """The name of our client in the configuration, and the one that the server gave us."""
-    applied: Callable[[], Awaitable[None]]
-    """Waits until the reconciler has done what follows from a change."""
     changed: Callable[[], None]
 
 
@@ -121,48 +117,18 @@ class Snapshots:
             self._surroundings.require_server()
             wanted = in_order(self._swapped(snapshot.connections))
             surplus = in_order(self._graph.connections.difference(wanted)) if exact else ()
-            before = self._by_hand.standings((*surplus, *wanted))
-            # To cut comes first: what is in the way of a rule, or would close a loop, is gone when the rest is made.
-            cut, stay = await self._change(surplus, connect=False, dry_run=dry_run)
-            graph = self._graph
-            missing = tuple(pair for pair in wanted if not all(end in graph.ports for end in pair))
-            done = graph.connections.union(missing)
-            made, refused = await self._change([pair for pair in wanted if pair not in done], connect=True, dry_run=dry_run)
-            report = RestoreReport(made, cut, missing, (*stay, *refused))
+            missing = tuple(pair for pair in wanted if not all(end in self._graph.ports for end in pair))
+            there = [pair for pair in wanted if pair not in missing]
+            before = self._by_hand.standings((*surplus, *there))
+            with self._by_hand.one_burst():
+                # To cut comes first: what is in the way of a rule, or would close a loop, is gone when the rest is made.
+                cut = await self._by_hand.change(disconnect=surplus, dry_run=dry_run)
+                made = await self._by_hand.change(connect=there, dry_run=dry_run)
+            report = RestoreReport(made.connected, cut.disconnected, missing, (*cut.failed, *made.failed))
         if not dry_run:
-            self._by_hand.note_changed(before, made=made, cut=cut, what=f"restored snapshot {name!r}")
+            self._by_hand.note_changed(before, cut, made, what=f"restored snapshot {name!r}")
             _tell(name, report)
         return report
-
-    async def _change(
-        self, pairs: Sequence[Connection], *, connect: bool, dry_run: bool
-    ) -> tuple[tuple[Connection, ...], list[tuple[Connection, str]]]:
-        """Connect or disconnect; give what is so now, or would be, and the others with their reasons."""
-        check = self._by_hand.check_connect if connect else self._by_hand.check_disconnect
-        failed = await run_in_slices(_complaints(check, pairs))
-        asked = [pair for pair in pairs if pair not in failed]
-        if not dry_run and asked:
-            errors = await (self._by_hand.change(connect=asked) if connect else self._by_hand.change(disconnect=asked))
-            await self._surroundings.applied()
-            # As it is, not as the server answered: it may have been late, and a rule, or another program, may have undone it.
-            undone = "it was cut again at once" if connect else "it was made again at once"
-            failed |= {pair: str(errors.get(pair, undone)) for pair in asked if self._is_there(pair) is not connect}
-        return tuple(pair for pair in pairs if pair not in failed), [(pair, failed[pair]) for pair in pairs if pair in failed]
-
-    def _is_there(self, pair: Connection) -> bool:
-        return pair in self._graph.connections
-
-
-def _complaints(check: Callable[[Connection], None], pairs: Iterable[Connection]) -> Generator[None, None, dict[Connection, str]]:
-    """Give what is said against pairs, step by step: there may be thousands."""
-    failed = {}
-    for pair in pairs:
-        try:
-            check(pair)
-        except RouterError as error:
-            failed[pair] = str(error)
-        yield
-    return failed
 
 
 def _tell(name: str, report: RestoreReport) -> None:

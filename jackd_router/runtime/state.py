@@ -161,6 +161,15 @@ class PlanReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeReport:
+    """What was connected and disconnected by hand, or would be; `failed`: with the reason."""
+
+    connected: tuple[Connection, ...] = ()
+    disconnected: tuple[Connection, ...] = ()
+    failed: tuple[tuple[Connection, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class UndoReport:
     """What was taken back, for people, and what became of it. `problems` says in words what could not be done, and why."""
 

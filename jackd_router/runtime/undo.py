@@ -76,10 +76,11 @@ class Undo:
             if isinstance(step, PairsChanged):
                 self._ways.require_server()
             before = frozenset(self._graph.connections)
-            failed = await self._reverse(step)
-            self._stack.drop(step)
-            self._ways.steps_changed()
-            await self._ways.applied()
+            with self._by_hand.one_burst():
+                failed = await self._reverse(step)
+                self._stack.drop(step)
+                self._ways.steps_changed()
+                await self._ways.applied()
             now = self._graph.connections
             log.info("Undone: %s", sentence(step), extra={"MESSAGE_ID": Event.UNDONE})
             return UndoReport(

@@ -178,6 +178,7 @@ def test_status_says_what_is_wrong() -> None:
         "rules": 3,
         "buses": 1,
         "held": 1,
+        "kept": 0,
         "contested": 0,
         "refused": 2,
         "config-path": "/home/u/router.toml",
@@ -188,7 +189,7 @@ def test_status_says_what_is_wrong() -> None:
     assert fields["Status"] == "degraded: waiting for the JACK server"
     assert fields["JACK"] == "connecting, server 'default'"
     assert fields["Profile"] == "live"
-    assert fields["Rules"] == "3 rules; connections: 1 held, 0 contested, 2 refused"
+    assert fields["Rules"] == "3 rules; connections: 1 held, 0 kept, 0 contested, 2 refused"
     assert fields["Graph"] == "1 port, 0 connections"
     assert fields["File"].startswith("/home/u/router.toml (INVALID")
     assert listing.with_underscores(status)["server_state"] == "connecting"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from jackd_router.cli.remote import unwrapped
@@ -40,6 +40,18 @@ class Remote:
         interface, _, method = name.rpartition(".")
         answer = unwrapped(self._run(self._bus.call(destination, path, interface, method, signature, body)))
         return answer[0] if len(answer) == 1 else answer
+
+    def calls(self, members: Sequence[tuple[str, str, Sequence[Value]]]) -> list[Any]:
+        """Send many calls without waiting, and give what they answer, one value each."""
+
+        async def send() -> list[Any]:
+            work = []
+            for member, signature, body in members:
+                interface, _, method = f"{names.BUS_NAME}.{member}".rpartition(".")
+                work.append(self._bus.call(names.BUS_NAME, names.ROOT_PATH, interface, method, signature, body))
+            return [unwrapped(answer)[0] for answer in await asyncio.gather(*work)]
+
+        return self._run(send())
 
     def read(self, name: str, *, path: str = names.ROOT_PATH) -> Any:
         """Read the property `Interface.Name`."""

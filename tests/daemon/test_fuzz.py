@@ -114,7 +114,7 @@ def restore(sound: Sound) -> None:
         ("Matrix", "aad", [[1.0, 0.0], [0.0, 1.0]]),
     ):
         remote.write(f"Bus.{name}", signature, value, path=MAIN)
-    for pair in remote.read("Rules.Held"):
+    for pair in (*remote.read("Rules.Held"), *remote.read("Rules.Kept")):
         remote.call("Rules.ReleaseHold", "ssa{sv}", *pair, NO_OPTIONS)
     remote.call("Rules.Reapply", "a{sv}", NO_OPTIONS)
     for source, destination in remote.connections():

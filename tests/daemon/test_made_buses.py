@@ -331,7 +331,7 @@ REFUSALS: dict[str, tuple[str, dict[str, Variant], str, str]] = {
     "few gains": ("x", {"channel-gains": variant("ad", [0.0])}, INVALID_ARGS, "found 1 number; allowed: a list of 2"),
     "another shape": ("x", {"matrix": variant("aad", [[1.0, 0.0]])}, INVALID_ARGS, "found 1 row; allowed: 2 rows"),
     "a large factor": ("x", {"matrix": variant("aad", [[11.0, 0], [0, 1]])}, INVALID_ARGS, "matrix: found 11.0"),
-    "a long fade": ("x", {"fade-ms": variant("d", 1e9)}, INVALID_ARGS, "fade_ms"),
+    "a long fade": ("x", {"fade-ms": variant("d", 1e9)}, INVALID_ARGS, "fade-ms: found"),
     "another type": ("x", {"type": variant("s", "video")}, INVALID_ARGS, 'type: found "video"'),
     "another kind of value": ("x", {"gain": variant("s", "loud")}, INVALID_ARGS, "'gain' is a number ('d')"),
     "an unknown option": ("x", {"chanels": variant("as", ["L"])}, INVALID_ARGS, "did you mean 'channels'?"),

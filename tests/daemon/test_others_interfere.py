@@ -71,8 +71,9 @@ def test_a_hold_stands_against_a_rule_until_it_ends(desk: JackClient, start_rout
     eventually(remote.connected)
     for ending in ("release", "reapply", "cut by somebody", "disconnect", "port"):
         assert remote.call("Graph.Connect", "ssa{sv}", *LEFT, HOLD) == "connected", ending
-        assert remote.read("Rules.Held") == [[*LEFT]]
-        assert remote.call("Manager.GetStatus")["held"] == 1
+        assert (remote.read("Rules.Held"), remote.read("Rules.Kept")) == ([], [[*LEFT]])
+        status = remote.call("Manager.GetStatus")
+        assert (status["held"], status["kept"]) == (0, 1)
         eventually(lambda: remote.connections() == {LEFT})
         assert remote.call("Graph.Connect", "ssa{sv}", *LEFT, HOLD) == "already-connected"
         assert LEFT in desk.connections()
@@ -88,7 +89,7 @@ def test_a_hold_stands_against_a_rule_until_it_ends(desk: JackClient, start_rout
             case "port":
                 desk.unregister("left")
                 desk.register("left", flow="input")
-        eventually(lambda: remote.read("Rules.Held") == [])
+        eventually(lambda: remote.read("Rules.Kept") == [])
         eventually(lambda: LEFT not in desk.connections())
         eventually(lambda: remote.connections() == set())
         eventually(lambda: "desk:left" in remote.call("Graph.ListPorts", "sa{sv}", "", NO_OPTIONS))

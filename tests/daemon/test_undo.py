@@ -72,6 +72,10 @@ def held(remote: Remote) -> set[Pair]:
     return {(source, destination) for source, destination in remote.read("Rules.Held")}
 
 
+def stay(remote: Remote) -> set[Pair]:
+    return {(source, destination) for source, destination in remote.read("Rules.Kept")}
+
+
 def wired(desk: JackClient) -> set[Pair]:
     """Give the connections as another client sees them: a moment later than who made them."""
     return set(desk.connections())
@@ -124,28 +128,28 @@ def test_a_connection_that_ended_a_hold_is_held_again(router: RouterProcess, des
 
 def test_a_connection_against_a_rule_is_the_rules_business_again(router: RouterProcess, desk: JackClient, remote: Remote) -> None:
     assert connect(remote, FORBIDDEN, HOLD) == "connected"
-    assert held(remote) == {FORBIDDEN}
+    assert (held(remote), stay(remote)) == (set(), {FORBIDDEN})
     undo(remote)
-    eventually(lambda: (held(remote), wired(desk)) == (set(), {LEFT, RIGHT}))
+    eventually(lambda: (stay(remote), wired(desk)) == (set(), {LEFT, RIGHT}))
     assert remote.error("Graph.Connect", "ssa{sv}", *FORBIDDEN, NO_OPTIONS).name == f"{ERROR_PREFIX}.Refused"
 
 
 def test_a_connection_that_was_kept_is_kept_again(router: RouterProcess, desk: JackClient, remote: Remote) -> None:
     connect(remote, FORBIDDEN, HOLD)
     assert disconnect(remote, FORBIDDEN) == "disconnected"
-    assert held(remote) == set()
+    assert stay(remote) == set()
     undo(remote)
-    eventually(lambda: (held(remote), wired(desk)) == ({FORBIDDEN}, {LEFT, RIGHT, FORBIDDEN}))
+    eventually(lambda: (stay(remote), wired(desk)) == ({FORBIDDEN}, {LEFT, RIGHT, FORBIDDEN}))
 
 
 def test_only_a_hold(router: RouterProcess, desk: JackClient, remote: Remote) -> None:
     assert connect(remote, LEFT, HOLD) == "already-connected"
     assert disconnect(remote, CROSSED, HOLD) == "not-connected"
-    assert held(remote) == {LEFT, CROSSED}
+    assert (held(remote), stay(remote)) == ({CROSSED}, {LEFT})
     assert steps(remote) == ["held as cut synth:left -> desk:right", "held as connected synth:left -> desk:left"]
     undo(remote)
     undo(remote)
-    eventually(lambda: (held(remote), wired(desk)) == (set(), {LEFT, RIGHT}))
+    eventually(lambda: (held(remote), stay(remote), wired(desk)) == (set(), set(), {LEFT, RIGHT}))
 
 
 def test_released_holds_are_held_again(router: RouterProcess, desk: JackClient, remote: Remote) -> None:

@@ -30,7 +30,7 @@ def test_every_error_of_the_router_has_a_name() -> None:
 
 
 def test_a_text_is_one_line() -> None:
-    assert as_call_error(NoSuchPort("no port 'a\nb'")).text == "no port 'a b'"
+    assert as_call_error(NoSuchPort("no port 'a\n  b'")).text == r"no port 'a\n  b'"
     assert as_call_error(NoSuchPort()).text == "NoSuchPort"
 
 

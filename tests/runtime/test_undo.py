@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 import pytest
 
 from jackd_router.core.errors import NothingToUndo, ServerLost
 from jackd_router.core.graph import Connection
 from jackd_router.core.undo import PairChange, PairsChanged, Standing, Switch
-from jackd_router.runtime.by_hand import ByHand
+from jackd_router.runtime import by_hand, undo
 from jackd_router.runtime.reconciler import Reconciler
-from jackd_router.runtime.undo import Undo, Ways
 from tests.core.building import connection, destination, graph, source
 from tests.runtime.test_rules import Nobody
 
@@ -27,9 +27,10 @@ class Surroundings:
         self.told = 0
         now = graph([source("synth:out"), destination("desk:in_1"), destination("desk:in_2")], [MADE])
         reconciler = Reconciler(now, Nobody())
-        ways = Ways(self._require_server, self._never, self._never, self._never, self._applied, self._tell)
+        ways = undo.Ways(self._require_server, self._never, self._never, self._never, self._applied, self._tell)
+        ways_by_hand = by_hand.Ways(lambda step: self.undo.note(step), nullcontext, self._applied)
         self._server = server
-        self.undo = Undo(now, ByHand(now, reconciler, lambda step: self.undo.note(step)), ways)
+        self.undo: undo.Undo = undo.Undo(now, by_hand.ByHand(now, reconciler, ways_by_hand), ways)
 
     def restored(self, made: Iterable[Connection], cut: Iterable[Connection], what: str) -> None:
         """Note what a snapshot does."""

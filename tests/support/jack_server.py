@@ -60,6 +60,8 @@ class JackServer:
         self.port_max = port_max
         self.synchronous = synchronous
         self.realtime_priority = realtime_priority
+        self.refuses_own_connections = False
+        """Whether a client may not connect its own ports."""
         self.uid = os.getuid() if uid is None else uid
         self._process: Process | None = None
 
@@ -140,6 +142,8 @@ class JackServer:
             server += ["--realtime", "--realtime-priority", str(self.realtime_priority)]
         if self.synchronous:
             server.append("--sync")
+        if self.refuses_own_connections:
+            server += ["--autoconnect", "A"]
         driver = ["-d", "dummy", "--rate", str(self.rate_hz), "--period", str(self.period_frames)]
         driver += ["--capture", str(self.captures), "--playback", str(self.playbacks)]
         return server + driver

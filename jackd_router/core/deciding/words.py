@@ -12,7 +12,7 @@ from jackd_router.core.deciding.membership import Place, Role
 from jackd_router.core.deciding.plan import Reason, Situation, Step
 from jackd_router.core.deciding.speakers import Speaker, Standing, inactive_rule
 from jackd_router.core.graph import Connection, PortName, client_of
-from jackd_router.core.names import shown
+from jackd_router.core.names import one_line, shown
 
 
 def because(
@@ -162,7 +162,7 @@ def _clients_of(ports: tuple[PortName, ...]) -> str:
 
 def pair_text(connection: Connection) -> str:
     """Give `source -> destination`."""
-    return f"{shown(connection.source)} -> {shown(connection.destination)}"
+    return one_line(f"{shown(connection.source)} -> {shown(connection.destination)}")
 
 
 def _quoted(rule: Rule) -> str:
