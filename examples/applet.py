@@ -13,8 +13,7 @@ class Applet:
         self.server.connect("notify::g-name-owner", lambda *_: self.show_state())  # GLib has read the properties again by then
         self.graph.connect("notify::g-name-owner", lambda *_: self.read_graph())
         self.graph.connect("g-signal::GraphChanged", lambda _, sender, name, body: self.change_graph(*body))
-        GLib.timeout_add(100, self.ask_levels)  # nothing is broadcast: ask as often as you draw, and only while you do
-        self.show_state(), self.read_graph()
+        self.show_state(), self.read_graph(), self.ask_levels()
 
     def proxy(self, interface):
         flags = Gio.DBusProxyFlags.DO_NOT_AUTO_START
@@ -34,7 +33,7 @@ class Applet:
             self.ports, self.connections = {port[0]: port for port in ports}, set(connections)
             print(f"graph: {len(self.ports)} ports, {len(self.connections)} connections", flush=True)
 
-    def change_graph(self, previous, version, added, removed, connected, disconnected, more):
+    def change_graph(self, previous, version, added, removed, connected, disconnected, more):  # more: aliases, new names ...
         is_next = version > self.version > 0  # else this change is part of what was read, or will be
         if is_next and (previous != self.version or "resync" in more):
             self.read_graph()
@@ -47,12 +46,13 @@ class Applet:
 
     def ask_levels(self):
         self.buses.GetLevels("(a{sv})", {}, result_handler=lambda _, answer, __: self.show_levels(answer))
-        return True  # again
+        return GLib.SOURCE_REMOVE
 
     def show_levels(self, answer):
         if answer != self.levels and not isinstance(answer, Exception):
             self.levels = answer
             print("levels:", {bus: [round(peak, 1) for peak, rms in ports] for bus, ports in answer.items()}, flush=True)
+        GLib.timeout_add(100, self.ask_levels)  # nothing is broadcast: ask as often as you draw, and only while you do
 
 
 applet = Applet()
