@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # it is a program, and its folder would stand there
 
-from jackd_router.dbus_api.inbox import sender_of, serial_of, wants_reply
+from jackd_router.dbus_api.frames import sender_of, serial_of, wants_reply
 from jackd_router.dbus_api.message_bus import Connection, RawBody
 from jackd_router.dbus_api.messages import Call
 

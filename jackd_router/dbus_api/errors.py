@@ -69,6 +69,13 @@ class CallError(Exception):
         self.text = text
 
 
+def short(error: CallError) -> CallError:
+    """Give the error with a text of bearable length."""
+    if len(error.text) <= TEXT_LIMIT:
+        return error
+    return CallError(error.name, f"{error.text[: TEXT_LIMIT - 1]}…")
+
+
 def as_call_error(error: errors.RouterError) -> CallError:
     """Give the error as a caller gets it."""
     name = next(ERROR_NAMES[kind] for kind in type(error).__mro__ if kind in ERROR_NAMES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from jackd_router.core.graph import PortName
 from jackd_router.core.names import shown
@@ -36,6 +36,7 @@ class Face(Listener):
     def __init__(self, router: Router, tasks: asyncio.TaskGroup) -> None:
         self._router = router
         self._objects = Objects(names.ROOT_PATH, tasks, router)
+        self._objects.on_dropped = self._tell_anew
         self._bus_interface = read_interface("Bus")
         self._xruns_due: asyncio.TimerHandle | None = None
         implementations = {
@@ -65,7 +66,6 @@ class Face(Listener):
         self._objects.attach(bus)
         await bus.subscribe(NAMES_LOST, self._name_lost)
         if not await bus.request_name(names.BUS_NAME):
-            self._objects.detach()
             raise NameTaken(f"another jackd-router runs on this session: {names.BUS_NAME} has an owner on the message bus")
 
     def detach(self) -> None:
@@ -83,6 +83,18 @@ class Face(Listener):
         self._unsubscribe()
         if self._xruns_due is not None:
             self._xruns_due.cancel()
+
+    def _tell_anew(self, dropped: Set[str]) -> None:
+        """Let clients read what they missed while the bus took nothing."""
+        if "GraphChanged" in dropped:
+            now = self._router.graph_version
+            self._objects.signal(
+                names.ROOT_PATH, names.GRAPH, "GraphChanged", *graph_changed_body(GraphDiff(now, now, resync=True))
+            )
+        if "RulesChanged" in dropped:
+            self._objects.signal(names.ROOT_PATH, names.RULES, "RulesChanged", [])
+        if "SnapshotsChanged" in dropped:
+            self._objects.signal(names.ROOT_PATH, names.SNAPSHOTS, "SnapshotsChanged")
 
     def graph_changed(self, diff: GraphDiff) -> None:
         """Publish a burst of changes."""

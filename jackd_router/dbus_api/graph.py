@@ -16,6 +16,8 @@ from jackd_router.dbus_api.values import MetadataRecord, Pair, changes_of, metad
 from jackd_router.runtime.router import Router
 from jackd_router.runtime.state import GraphDiff
 
+_LONGEST_PATTERN = 1_000
+"""Thousands of wildcards take half a second to compile; no name is so long."""
 _DIRECTIONS = ("input", "output")
 
 
@@ -114,6 +116,8 @@ def _matching(names: Iterable[str], pattern: str) -> Iterable[str]:
     """Give the names that match a glob, all of them where it is empty. Without a colon it means the ports of that client."""
     if not pattern:
         return names
+    if len(pattern) > _LONGEST_PATTERN:
+        raise CallError(INVALID_ARGS, f"a pattern of {len(pattern)} characters: at most {_LONGEST_PATTERN}")
     glob = compile_glob(pattern if ":" in pattern else f"{pattern}:*")
     return (name for name in names if glob.fullmatch(name))
 

@@ -7,22 +7,22 @@ of that. So the stream is taken off the bus at once, and what is done next is a 
 
 from __future__ import annotations
 
-import struct
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from jackd_router.dbus_api.frames import frame_end, is_unasked, sender_of, subject_of, wants_reply
 from jackd_router.dbus_api.names import DBUS
 
 MOST_WAITING_BYTES = 16 * 1024 * 1024
 """What may wait of one sender: 100,000 small calls, more than ten seconds of work."""
+MOST_OF_ALL_BYTES = 64 * 1024 * 1024
+"""What may wait of all of them together. Where it is more, each may have its share."""
+SHARE_BYTES = 1024 * 1024
 MUCH = 1_000
 """Messages of one sender that wait: more than anybody has to say at once who does not ask either."""
 
-_HEAD_BYTES = 16
-_SENDER_FIELD = b"\x07\x01s\0"
-"""How the field of the header begins that tells the sender. The bus itself writes it, after all that the sender wrote."""
 _BUS = DBUS.encode()
-_NAME_OWNER_CHANGED = b"NameOwnerChanged\0"
 
 
 @dataclass(slots=True)
@@ -34,6 +34,12 @@ class _Queue:
         self.frames.append(frame)
         self.length += len(frame)
 
+    def shorten(self) -> int:
+        """Forget what is more than anybody has to say, and give how many bytes that was."""
+        dropped = sum(len(self.frames.pop()) for _ in range(len(self.frames) - MUCH))
+        self.length -= dropped
+        return dropped
+
 
 class Inbox:
     """Takes bytes, gives whole messages."""
@@ -43,6 +49,8 @@ class Inbox:
         self._queues: dict[bytes, _Queue] = {}
         self._turns: deque[bytes] = deque()
         """Whose queues there are, each once, in the order in which they have their next turn."""
+        self._length = 0
+        self._has_overflowed = False
 
     def __bool__(self) -> bool:
         """Tell whether a whole message waits."""
@@ -54,96 +62,72 @@ class Inbox:
         return all(len(queue.frames) > MUCH and not wants_reply(queue.frames[0]) for queue in self._queues.values())
 
     def put(self, chunk: bytes) -> list[bytes]:
-        """Take what the socket gave. Gives the messages for which there is no room, because too much of their sender waits."""
-        self._received += chunk
+        """Take what the socket gave. Gives the calls whose sender waits for an answer, and for which there is no room."""
+        received = self._received
+        received += chunk
         surplus: list[bytes] = []
         start = 0
-        while (end := _frame_end(self._received, start)) is not None:
-            frame = bytes(self._received[start:end])
-            if not self._queue(frame):
-                surplus.append(frame)
+        while (end := frame_end(received, start)) is not None:
+            sender = sender_of(received, start)
+            if self._has_room(sender, end - start) or not is_unasked(received, start):
+                self._queue(sender, bytes(received[start:end]))
+            else:
+                self._has_overflowed = True
+                if wants_reply(received, start):
+                    surplus.append(bytes(received[start:end]))
             start = end
-        del self._received[:start]
+        del received[:start]
         return surplus
 
-    def take(self) -> bytes:
-        """Give the next message of the sender whose turn it is. Raises IndexError where nothing waits."""
-        sender = self._turns.popleft()
+    def take(self, may_speak: Callable[[bytes], bool] = lambda sender: True) -> bytes | None:
+        """Give the next message of the first sender whose turn it is, and who may speak now; None where there is none."""
+        for _ in range(len(self._turns)):
+            if may_speak(self._turns[0]):
+                return self._take_of(self._turns.popleft())
+            self._turns.rotate(-1)
+        return None
+
+    def _take_of(self, sender: bytes) -> bytes:
         queue = self._queues[sender]
         frame = queue.frames.popleft()
         queue.length -= len(frame)
+        self._length -= len(frame)
         if queue.frames:
             self._turns.append(sender)
         else:
             del self._queues[sender]
         return frame
 
+    def take_overflow(self) -> bool:
+        """Tell whether there was no room for something since this was asked last."""
+        before, self._has_overflowed = self._has_overflowed, False
+        return before
+
     def clear(self) -> None:
         """Forget everything."""
         self._received.clear()
         self._queues.clear()
         self._turns.clear()
+        self._length = 0
 
-    def _queue(self, frame: bytes) -> bool:
-        """Put a message into the queue of its sender; False where that is full."""
-        sender = sender_of(frame)
-        if sender == _BUS and (subject := _subject_of(frame)) in self._queues:
-            self._queues[subject].add(frame)  # that somebody has left comes after what he sent
-            return True
+    def _has_room(self, sender: bytes, length: int) -> bool:
+        """Tell whether so much more of this sender may wait: one message may, however large, and whatever the bus says."""
         queue = self._queues.get(sender)
-        if queue is None:
+        if queue is None or sender == _BUS:
+            return True
+        most = SHARE_BYTES if self._length + length > MOST_OF_ALL_BYTES else MOST_WAITING_BYTES
+        return queue.length + length <= most
+
+    def _queue(self, sender: bytes, frame: bytes) -> None:
+        """Put a message into the queue of its sender."""
+        if sender == _BUS and (subject := subject_of(frame)) in self._queues:
+            # That somebody has left comes after what he sent. One who sends a call and leaves means it; a flood nobody means.
+            queue = self._queues[subject]
+            self._length -= queue.shorten()
+        elif sender in self._queues:
+            queue = self._queues[sender]
+        else:
             queue = self._queues[sender] = _Queue()
             self._turns.append(sender)
-        elif queue.length + len(frame) > MOST_WAITING_BYTES and sender != _BUS and _is_unasked(frame):
-            return False
         queue.add(frame)
-        return True
-
-
-def is_call(frame: bytes) -> bool:
-    """Tell whether the message is a method call."""
-    return frame[1] == 1
-
-
-def wants_reply(frame: bytes) -> bool:
-    """Tell whether the message is a method call whose sender waits for an answer."""
-    return is_call(frame) and not frame[2] & 1
-
-
-def _is_unasked(frame: bytes) -> bool:
-    """Tell whether the message is a call or a signal: of answers the message bus lets none pass that nobody asked for."""
-    return frame[1] not in (2, 3)
-
-
-def serial_of(frame: bytes) -> int:
-    """Give the serial number of the message."""
-    return int.from_bytes(frame[8:12], "little" if frame[0] == ord("l") else "big")
-
-
-def sender_of(frame: bytes) -> bytes:
-    """Give the sender of the message, b"" where it has none."""
-    at = frame.rfind(_SENDER_FIELD, _HEAD_BYTES, _body_start(frame))
-    return b"" if at < 0 else frame[at + 8 : frame.find(b"\0", at + 8)]
-
-
-def _subject_of(frame: bytes) -> bytes:
-    """Give whose name it is of which the message bus tells that its owner has changed, b"" where it tells something else."""
-    body = _body_start(frame)
-    if frame.find(_NAME_OWNER_CHANGED, _HEAD_BYTES, body) < 0:
-        return b""
-    return frame[body + 4 : frame.find(b"\0", body + 4)]
-
-
-def _body_start(frame: bytes | bytearray, start: int = 0) -> int:
-    """Give where the body of the message begins, which begins itself at `start`."""
-    (fields,) = struct.unpack_from("<I" if frame[start] == ord("l") else ">I", frame, start + 12)
-    return int(start + _HEAD_BYTES + (fields + 7) // 8 * 8)
-
-
-def _frame_end(received: bytearray, start: int) -> int | None:
-    """Give where the message ends that begins at `start`, or None while it is not whole."""
-    if len(received) < start + _HEAD_BYTES:
-        return None
-    (body,) = struct.unpack_from("<I" if received[start] == ord("l") else ">I", received, start + 4)
-    end = int(_body_start(received, start) + body)
-    return end if len(received) >= end else None
+        self._length += len(frame)

@@ -23,6 +23,7 @@ import time
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 if sys.version_info >= (3, 13) or not hasattr(typing, "no_type_check_decorator"):
@@ -35,8 +36,9 @@ from dbus_next._private.unmarshaller import Unmarshaller
 from dbus_next.aio import MessageBus as LibraryBus
 from dbus_next.signature import SignatureTree
 
-from jackd_router.dbus_api.errors import LIMITS_EXCEEDED
-from jackd_router.dbus_api.inbox import Inbox, is_call, sender_of, serial_of, wants_reply
+from jackd_router.dbus_api.errors import LIMITS_EXCEEDED, CallError, short
+from jackd_router.dbus_api.frames import call_of, is_call, is_signal, sender_of, serial_of, wants_reply
+from jackd_router.dbus_api.inbox import Inbox
 from jackd_router.dbus_api.messages import Body, Call, Reply, Signal
 from jackd_router.dbus_api.outbox import Outbox
 
@@ -47,8 +49,11 @@ _log = logging.getLogger("jackd_router.dbus")
 Value: TypeAlias = "bool | int | float | str | Variant | Sequence[Value] | Mapping[str, Value]"
 """What can be sent. Tuples may stand for arrays and for structures."""
 
-MOST_CALL_BYTES = 1024 * 1024
+MOST_CALL_BYTES = 512 * 1024
 """Of one call. dbus-next decodes for 4 s where somebody sends a million strings, and nothing else is done meanwhile."""
+MOST_ANSWER_BYTES = 64 * 1024
+"""Of the answers to one sender that wait for the bus. Where it is more, his next calls wait, and those for which there is no
+room are not answered: everybody else's answers, and all signals, come behind his."""
 
 _SLICE_S = 0.005
 """How long messages are done before the loop may turn: a flood must not keep the reconciler waiting."""
@@ -57,9 +62,17 @@ _REST_S = 0.01
 
 The message bus, which hands on what others say, needs the CPU, and who has rested gets it first when somebody else calls.
 """
-_READ_BYTES = 65_536
+_LONG_REST_S = 0.05
+"""The same while so much comes that some of it is not even kept."""
+_READ_BYTES = 262_144
 _MUCH_BYTES = 16_384
 """What is read at once where the bus is ahead of us."""
+_READ_S = 0.002
+"""How long it is read after a message that took the whole slice."""
+_SMALL_BYTES = 1024
+"""A message that is decoded sooner than its header is looked at."""
+_WARNING_S = 60.0
+"""How often it is told at most that messages could not be read."""
 _MOST_SIGNATURES = 1_000
 """That dbus-next keeps parsed: 20,000 take 28 MB. The whole API has 60."""
 _UNREADABLE = (ValueError, TypeError, LookupError, EOFError, RecursionError, struct.error)
@@ -114,11 +127,16 @@ class Connection(LibraryBus):
             raise
         self._take = take
         self._lost = lost
+        self.check_call: Callable[[Call, int], None] = lambda call, length: None
+        """Raises CallError where a call of this length is refused by its header: the arguments may take long to decode."""
+        self.wants_signals_of: Callable[[str], bool] = lambda sender: True
         self._inbox = Inbox()
         self._delivery: asyncio.Handle | None = None
         self._rests = False
-        self.outbox = Outbox(self._sock, self._loop, self._finalize)
+        self.outbox = Outbox(self._sock, self._loop, self._deliver_later, self._finalize)
         self._writer = self.outbox
+        self._unreadable = 0
+        self._warning_due = 0.0
 
     async def open(self) -> None:
         """Connect. Raises OSError, EOFError, ValueError or AuthError; on any error, and when cancelled, nothing stays open."""
@@ -149,7 +167,7 @@ class Connection(LibraryBus):
     def send_reply(self, call: Call, signature: str, body: Sequence[Value] | RawBody) -> None:
         """Answer a call."""
         if isinstance(body, RawBody):
-            self.outbox.put(_raw_reply(call, signature, body, self.next_serial()))
+            self.outbox.put(_raw_reply(call, signature, body, self.next_serial()), call.sender)
         else:
             self._send(
                 Message(
@@ -178,7 +196,8 @@ class Connection(LibraryBus):
 
     def _send(self, message: Message) -> int:
         message.serial = self.next_serial()
-        self.outbox.put(message._marshall())
+        is_answer = message.message_type in (MessageType.METHOD_RETURN, MessageType.ERROR)
+        self.outbox.put(message._marshall(), (message.destination or "") if is_answer else "")
         return message.serial
 
     async def _auth_readline(self) -> str:
@@ -217,16 +236,24 @@ class Connection(LibraryBus):
         """
         self._delivery = None
         end = time.monotonic() + _SLICE_S
+        frame: bytes | None = b""
         try:
-            while self._inbox:
-                self._take_frame(self._inbox.take())
-                if time.monotonic() >= end:
-                    break
+            while (frame := self._inbox.take(self._may_speak)) is not None:
+                self._take_frame(frame)
+                now = time.monotonic()
+                read_end = max(end, now + _READ_S)
                 with suppress(OSError):  # nothing there now; or no bus any more, which the reader finds out
-                    while self._read() > _MUCH_BYTES and time.monotonic() < end:
+                    while self._read() > _MUCH_BYTES and time.monotonic() < read_end:
                         pass
+                if now >= end:
+                    break
         finally:
-            self._deliver_later(after_slice=True)
+            if frame is not None:  # else all wait until the bus has taken what is for them
+                self._deliver_later(after_slice=True)
+
+    def _may_speak(self, sender: bytes) -> bool:
+        """Tell whether not too much waits already that is for this sender."""
+        return self.outbox.waits_for(_text(sender)) < MOST_ANSWER_BYTES
 
     def _deliver_later(self, *, after_slice: bool = False) -> None:
         """Come back for what waits: when the loop has turned, or after a rest where nobody waits for it."""
@@ -237,32 +264,63 @@ class Connection(LibraryBus):
                 return
             self._delivery.cancel()  # somebody has come who does wait
         self._rests = after_slice and self._inbox.is_flooded
-        self._delivery = self._loop.call_later(_REST_S, self._deliver) if self._rests else self._loop.call_soon(self._deliver)
+        if self._rests:
+            rest_s = _LONG_REST_S if self._inbox.take_overflow() else _REST_S
+            self._delivery = self._loop.call_later(rest_s, self._deliver)
+        else:
+            self._delivery = self._loop.call_soon(self._deliver)
 
     def _refuse(self, frame: bytes, text: str) -> None:
         """Answer a call that is not even decoded."""
-        if wants_reply(frame):
-            call = Call(sender_of(frame).decode(), "", None, "", "", [], serial_of(frame), wants_reply=True)
-            self.send_error(call, LIMITS_EXCEEDED, text)
+        sender = sender_of(frame)
+        if wants_reply(frame) and self._may_speak(sender):
+            self.outbox.put(_raw_error(_text(sender), LIMITS_EXCEEDED, text, serial_of(frame), self.next_serial()), _text(sender))
 
     def _take_frame(self, frame: bytes) -> None:
         """Take one message. One that cannot be read is dropped: where the next one begins is known."""
-        if len(frame) > MOST_CALL_BYTES and is_call(frame):
-            self._refuse(frame, f"a call of {len(frame)} bytes: at most {MOST_CALL_BYTES}")
+        if is_call(frame):
+            if not self._is_admitted(frame):
+                return
+        elif is_signal(frame) and not self.wants_signals_of(_text(sender_of(frame))):
             return
         try:
             message = Unmarshaller(io.BytesIO(frame)).unmarshall()
         except _UNREADABLE as error:
-            _log.warning("Dropped a message of %d bytes that could not be read: %r", len(frame), error)
+            self._warn(frame, repr(error))
             return
         if len(SignatureTree._cache) > _MOST_SIGNATURES:
             SignatureTree._cache.clear()
         if message is None:
-            _log.warning("Dropped a message of %d bytes that ends too early", len(frame))
+            self._warn(frame, "it ends too early")
         elif message.reply_serial in self._method_return_handlers:
             self._on_message(message)  # the answer to Hello, which dbus-next itself has sent
         else:
             self._take(_value_of(message))
+
+    def _is_admitted(self, frame: bytes) -> bool:
+        """Tell whether a call is decoded at all; else answer it."""
+        if len(frame) > MOST_CALL_BYTES:
+            self._refuse(frame, f"a call of {len(frame)} bytes: at most {MOST_CALL_BYTES}")
+            return False
+        if len(frame) > _SMALL_BYTES and (call := call_of(frame)) is not None:
+            try:
+                self.check_call(call, len(frame))
+            except CallError as refused:
+                error = short(refused)
+                if call.wants_reply:
+                    self.send_error(call, error.name, error.text)
+                return False
+        return True
+
+    def _warn(self, frame: bytes, why: str) -> None:
+        """Tell of a message that cannot be read, but not of each in a flood of them."""
+        self._unreadable += 1
+        now = time.monotonic()
+        if now >= self._warning_due:
+            others = f"; {self._unreadable - 1} others before it" if self._unreadable > 1 else ""
+            sender = _text(sender_of(frame))
+            _log.warning("Dropped a message of %d bytes of %s that could not be read: %s%s", len(frame), sender, why, others)
+            self._unreadable, self._warning_due = 0, now + _WARNING_S
 
     def _finalize(self, err: Exception | None = None) -> None:
         """End the connection, once."""
@@ -287,6 +345,10 @@ class Connection(LibraryBus):
                     resource.close()
 
 
+def _text(name: bytes) -> str:
+    return name.decode(errors="replace")
+
+
 def _value_of(message: Message) -> Call | Reply | Signal:
     """Give the message as a value of ours."""
     body: Body = message.body
@@ -308,10 +370,28 @@ def _value_of(message: Message) -> Call | Reply | Signal:
             return Reply(message.reply_serial or 0, message.error_name or "", body)
 
 
+def _raw_error(destination: str, error_name: str, text: str, reply_serial: int, serial: int) -> bytearray:
+    """Give the bytes of an error, of which a flood may want tens of thousands a second that differ in their numbers alone."""
+    error = bytearray(_error_without_numbers(destination, error_name, text))
+    struct.pack_into("<I", error, 8, serial)
+    struct.pack_into("<I", error, 20, reply_serial)  # of the first field
+    return error
+
+
+@lru_cache(maxsize=16)
+def _error_without_numbers(destination: str, error_name: str, text: str) -> bytes:
+    body = marshal("s", [text])
+    fields = [(5, variant("u", 0)), (4, variant("s", error_name)), (6, variant("s", destination)), (8, variant("g", "s"))]
+    return _raw_message(MessageType.ERROR, fields, body, 0)
+
+
 def _raw_reply(call: Call, signature: str, body: bytes, serial: int) -> bytes:
     """Give the bytes of a reply whose body is marshalled already: the header, padded to 8 bytes, and the body."""
-    version = 1
     fields = [(5, variant("u", call.serial)), (6, variant("s", call.sender)), (8, variant("g", signature))]
-    kind, flags = MessageType.METHOD_RETURN.value, MessageFlag.NO_REPLY_EXPECTED.value
-    header = marshal("yyyyuua(yv)", [ord("l"), kind, flags, version, len(body), serial, fields])
+    return _raw_message(MessageType.METHOD_RETURN, fields, body, serial)
+
+
+def _raw_message(kind: MessageType, fields: list[tuple[int, Variant]], body: bytes, serial: int) -> bytes:
+    version, flags = 1, MessageFlag.NO_REPLY_EXPECTED.value
+    header = marshal("yyyyuua(yv)", [ord("l"), kind.value, flags, version, len(body), serial, fields])
     return header + bytes(-len(header) % 8) + body

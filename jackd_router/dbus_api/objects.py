@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from functools import partial
 from typing import Protocol
 
@@ -17,12 +17,12 @@ from jackd_router.dbus_api.errors import (
     CANCELLED,
     INVALID_ARGS,
     LIMITS_EXCEEDED,
-    TEXT_LIMIT,
     UNKNOWN_INTERFACE,
     UNKNOWN_METHOD,
     UNKNOWN_OBJECT,
     CallError,
     contained,
+    short,
 )
 from jackd_router.dbus_api.interface_xml import OBJECT_MANAGER, PROPERTIES, EmitsChange, Interface, Method, python_name
 from jackd_router.dbus_api.message_bus import RawBody, Value
@@ -34,7 +34,10 @@ from jackd_router.dbus_api.tree import Exported, ObjectTree
 _log = logging.getLogger("jackd_router.dbus")
 
 BACKLOG_LIMIT_BYTES = 1_000_000
-"""What may wait for a bus that takes nothing. Above it signals are dropped and changed properties are told later."""
+"""Of signals that may wait for a bus that takes nothing. Above it some are dropped, and what they told is told later."""
+
+MOST_CALL_BYTES = 128 * 1024
+"""Of one call, but for what takes many pairs of ports: 128 KiB of signatures take 80 ms to decode."""
 
 MOST_RUNNING_CALLS = 100
 """Of one caller: calls that are not answered at once, as FadeTo of 64 buses. A reload waits for those of others before it."""
@@ -71,11 +74,19 @@ class Objects:
         """Who has called over this bus; whoever listens for names that are lost takes them out."""
         self._changed: dict[tuple[str, str], dict[str, None]] = {}
         self._is_flush_due = False
+        self._dropped: set[str] = set()
+        self._untold: dict[str, tuple[str, ...]] = {}
+        """The objects that came or went while the bus took nothing, and what interfaces of theirs it was told of."""
+        self.on_dropped: Callable[[Set[str]], None] = lambda members: None
+        """Called with the names of signals that were dropped, when the bus takes some again."""
 
     def attach(self, bus: SessionBus) -> None:
         """Answer what comes over this bus, and tell it of changes."""
         self._bus = bus
         self._changed.clear()
+        self._dropped.clear()
+        self._untold.clear()
+        bus.check_calls(self._check)
         bus.on_call = partial(self._take, bus)
 
     def detach(self) -> None:
@@ -94,8 +105,11 @@ class Objects:
         """Export an object: what implements each of its interfaces. Raises TypeError where a member is missing."""
         self._tree.add(path, {interface.name: Exported(interface, own) for interface, own in interfaces.items()})
         if self._tree.is_below_root(path):
-            properties = self._standard.properties_at(path)
-            self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesAdded", [path, properties])
+            if self._is_behind:
+                self._untold.setdefault(path, ())
+                self._flush_later()
+            else:
+                self._tell_added(path)
 
     def remove(self, path: str) -> None:
         """Take an object away."""
@@ -103,7 +117,14 @@ class Objects:
         for name in names:
             self._changed.pop((path, name), None)
         if self._tree.is_below_root(path):
-            self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesRemoved", [path, names])
+            if self._is_behind:
+                self._untold.setdefault(path, names)
+                self._flush_later()
+            else:
+                self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesRemoved", [path, names])
+
+    def _tell_added(self, path: str) -> None:
+        self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesAdded", [path, self._standard.properties_at(path)])
 
     def signal(self, path: str, interface: str, member: str, *body: Value) -> None:
         """Send a signal of an object. Never raises: who tells of a change is not to stumble over us."""
@@ -118,9 +139,17 @@ class Objects:
         with contained(f"change of {', '.join(names)} of {interface}", lambda error: None):
             declared = self._exported(path, interface).interface.properties
             self._changed.setdefault((path, interface), {}).update({declared[name].name: None for name in names})
+        self._flush_later()
+
+    def _flush_later(self) -> None:
         if not self._is_flush_due:
             self._is_flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the bus takes nothing now, or what it did not take is still to be told."""
+        return bool(self._untold) or (self._bus is not None and self._bus.signal_backlog_bytes > BACKLOG_LIMIT_BYTES)
 
     def _exported(self, path: str, interface: str) -> Exported:
         exported = self._tree.at(path)
@@ -130,17 +159,30 @@ class Objects:
 
     def _flush(self) -> None:
         """Announce the properties that have changed, unless the bus takes nothing now: then when it does again."""
-        if self._bus is not None and self._bus.backlog_bytes > BACKLOG_LIMIT_BYTES:
+        if self._bus is not None and self._bus.signal_backlog_bytes > BACKLOG_LIMIT_BYTES:
             self._start(self._flush_when_drained(self._bus), "D-Bus properties that wait for the bus")
             return
         self._is_flush_due = False
+        self._tell_dropped()
         changed, self._changed = self._changed, {}
         for (path, name), properties in changed.items():
             self._announce(path, self._exported(path, name), properties)
 
     async def _flush_when_drained(self, bus: SessionBus) -> None:
-        await bus.drained()
+        await bus.signals_taken(BACKLOG_LIMIT_BYTES // 2)
         self._flush()
+
+    def _tell_dropped(self) -> None:
+        """Tell what would have been told while the bus took nothing, as far as it still counts."""
+        untold, self._untold = self._untold, {}
+        for path, names in untold.items():
+            if names:
+                self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesRemoved", [path, names])
+            if self._tree.at(path) is not None:
+                self._tell_added(path)
+        dropped, self._dropped = self._dropped, set()
+        if dropped:
+            self.on_dropped(dropped)
 
     def _announce(self, path: str, exported: Exported, names: Mapping[str, None]) -> None:
         """Send one PropertiesChanged."""
@@ -158,8 +200,10 @@ class Objects:
         """Send a signal where there is a bus that takes it."""
         if self._bus is None:
             return
-        if self._bus.backlog_bytes > BACKLOG_LIMIT_BYTES:
+        if self._bus.signal_backlog_bytes > BACKLOG_LIMIT_BYTES:
             _log.debug("Dropped the signal %s.%s: the bus takes nothing", interface.name, member)
+            self._dropped.add(member)
+            self._flush_later()
             return
         with contained(f"signal {interface.name}.{member}", lambda error: None):
             self._bus.emit(path, interface.name, member, interface.signals[member], body)
@@ -224,6 +268,12 @@ class Objects:
         task.add_done_callback(self._running.discard)
         return task
 
+    def _check(self, call: Call, length: int) -> None:
+        """Raise CallError where a large call cannot be meant."""
+        method, _ = self._find(call)
+        if length > MOST_CALL_BYTES and "a(ss)" not in method.inputs:
+            raise CallError(LIMITS_EXCEEDED, f"a call of {method.name} of {length} bytes: at most {MOST_CALL_BYTES}")
+
     def _find(self, call: Call) -> tuple[Method, Exported]:
         """Give the method that is called and what implements it, or say what exactly is not there."""
         own = self._tree.at(call.path)
@@ -245,8 +295,7 @@ class Objects:
 
 def _refuse(bus: SessionBus, call: Call, error: CallError) -> None:
     """Answer a call with an error, in a text of bearable length."""
-    text = error.text if len(error.text) <= TEXT_LIMIT else f"{error.text[: TEXT_LIMIT - 1]}…"
-    bus.answer_error(call, CallError(error.name, text))
+    bus.answer_error(call, short(error))
 
 
 def _by_member(offered: Mapping[str, Exported], member: str) -> Exported | None:

@@ -48,8 +48,7 @@ async def _stay(face: Face, bus: SessionBus) -> None:
         await face.end_calls()
         raise
     finally:
-        await bus.close()
-        face.detach()
+        await _leave(face, bus)
 
 
 async def _attach_again(face: Face) -> SessionBus:
@@ -77,9 +76,17 @@ async def _attach(face: Face, lost_is: int = logging.INFO) -> SessionBus | None:
         await face.attach(bus)
     except (BusLost, CallError) as error:
         _log.warning("Could not attach to the message bus: %s", error)
-        await bus.close()
+        await _leave(face, bus)
         return None
     except BaseException:
-        await bus.close()
+        await _leave(face, bus)
         raise
     return bus
+
+
+async def _leave(face: Face, bus: SessionBus) -> None:
+    """Leave a bus; who has called meanwhile holds nothing any more."""
+    try:
+        await bus.close()
+    finally:
+        face.detach()

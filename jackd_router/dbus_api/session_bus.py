@@ -38,6 +38,7 @@ class SessionBus:
         self._subscribers: list[tuple[SignalMatch, Callable[[Signal], None]]] = []
         self._lost = asyncio.Event()
         self._connection = Connection(address, self._take, self._end)
+        self._connection.wants_signals_of = self._wants_signals_of
         self.on_call: Callable[[Call], None] = self._refuse
 
     @classmethod
@@ -80,9 +81,22 @@ class SessionBus:
         """How much waits because the bus does not take it."""
         return len(self._connection.outbox)
 
+    @property
+    def signal_backlog_bytes(self) -> int:
+        """How much of that is for nobody alone."""
+        return self._connection.outbox.waits_for("")
+
+    def check_calls(self, check: Callable[[Call, int], None]) -> None:
+        """Let this look at the header of each large call, and its length in bytes, before it is decoded; it raises CallError."""
+        self._connection.check_call = check
+
     async def drained(self) -> None:
         """Wait until everything is sent, or the bus is gone."""
-        await self._connection.outbox.emptied()
+        await self._connection.outbox.until(lambda: not self.backlog_bytes)
+
+    async def signals_taken(self, most_bytes: int) -> None:
+        """Wait until no more than this waits that is for nobody alone, or the bus is gone."""
+        await self._connection.outbox.until(lambda: self.signal_backlog_bytes <= most_bytes)
 
     async def lost(self) -> None:
         """Wait until the bus is gone."""
@@ -171,6 +185,10 @@ class SessionBus:
                     waiting.set_result(message)
             case _:
                 assert_never(message)
+
+    def _wants_signals_of(self, sender: str) -> bool:
+        """Tell whether anybody listens to signals of this sender: everybody can send us some, and large ones."""
+        return sender == DBUS or any(match.sender != DBUS for match, _ in self._subscribers)
 
     def _refuse(self, call: Call) -> None:
         """Answer a call to a connection that offers nothing."""

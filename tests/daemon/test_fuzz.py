@@ -117,8 +117,6 @@ def restore(sound: Sound) -> None:
     for pair in (*remote.read("Rules.Held"), *remote.read("Rules.Kept")):
         remote.call("Rules.ReleaseHold", "ssa{sv}", *pair, NO_OPTIONS)
     remote.call("Rules.Reapply", "a{sv}", NO_OPTIONS)
-    for source, destination in remote.connections():
-        rules = {("mouth", "router"), ("router", "ears")}
-        ends = source.partition(":")[0], destination.partition(":")[0]
-        if ends not in rules or source[-1] != destination[-1]:
-            remote.call("Graph.Disconnect", "ssa{sv}", source, destination, NO_OPTIONS)
+    owned = {(source, destination) for source, destination, _ in remote.call("Rules.ListOwned")}
+    for source, destination in remote.connections() - owned:
+        remote.call("Graph.Disconnect", "ssa{sv}", source, destination, NO_OPTIONS)

@@ -33,6 +33,11 @@ class Flood:
         """Leave the bus."""
         self.close()
 
+    @property
+    def unique_name(self) -> str:
+        """What the bus calls it."""
+        return self._connection.unique_name or ""
+
     def send(
         self, destination: str, path: str, interface: str | None, member: str, signature: str = "", body: Sequence[Value] = ()
     ) -> None:
@@ -40,15 +45,23 @@ class Flood:
         self.send_bytes(self.call(destination, path, interface, member, signature, body))
 
     def call(
-        self, destination: str, path: str, interface: str | None, member: str, signature: str = "", body: Sequence[Value] = ()
+        self,
+        destination: str,
+        path: str,
+        interface: str | None,
+        member: str,
+        signature: str = "",
+        body: Sequence[Value] = (),
+        *,
+        flags: MessageFlag = MessageFlag.NO_REPLY_EXPECTED,
     ) -> bytes:
-        """Give the bytes of one call. They may be sent again and again: nobody looks at the serial number without a reply."""
+        """Give the bytes of one call; without an answer it may be sent again and again: nobody looks at its number."""
         message = Message(
             destination,
             path,
             interface,
             member,
-            flags=MessageFlag.NO_REPLY_EXPECTED,
+            flags=flags,
             signature=signature,
             body=sendable(body),
             serial=self._connection.next_serial(),
@@ -61,7 +74,8 @@ class Flood:
 
     async def sent(self) -> None:
         """Wait until the bus has everything."""
-        await self._connection.outbox.emptied()
+        outbox = self._connection.outbox
+        await outbox.until(lambda: not len(outbox))
 
     def close(self) -> None:
         """Leave."""

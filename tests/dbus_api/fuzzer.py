@@ -34,7 +34,7 @@ _DEADLINE_S = 10.0
 _AT_ONCE = 8
 _ALLOWED = re.compile(rf"({re.escape(names.DBUS)}\.Error|{re.escape(names.ERROR_PREFIX)})\.[A-Za-z]+")
 _NEVER = (errors.NO_REPLY, errors.FAILED, f"{names.DBUS}.Error.ServiceUnknown", f"{names.DBUS}.Error.NameHasNoOwner")
-_REFUSED = (errors.INVALID_ARGS, errors.PROPERTY_READ_ONLY)
+_REFUSED = (errors.INVALID_ARGS, errors.PROPERTY_READ_ONLY, errors.LIMITS_EXCEEDED)  # the last: one may be too large
 _STANDARD = (PEER, INTROSPECTABLE, PROPERTIES, OBJECT_MANAGER)
 
 
@@ -147,7 +147,9 @@ def _calls_of(objects: Objects, nasty: NastyValues) -> Iterator[NastyCall]:
             yield NastyCall(path, interface.name, method.name, method.inputs, nasty.body(method.inputs), wants_reply=False)
             wrong = nasty.signature()
             if wrong != method.inputs:
-                yield NastyCall(path, interface.name, method.name, wrong, nasty.body(wrong), (errors.INVALID_ARGS,))
+                yield NastyCall(
+                    path, interface.name, method.name, wrong, nasty.body(wrong), (errors.INVALID_ARGS, errors.LIMITS_EXCEEDED)
+                )
         yield NastyCall(path, PROPERTIES.name, "GetAll", "s", [interface.name])
         for declared in interface.properties.values():
             yield NastyCall(path, PROPERTIES.name, "Get", "ss", [interface.name, declared.name], value_type=declared.type)

@@ -25,6 +25,7 @@ XML = f"""<node><interface name="{NAME}">
     <arg name="other" type="u" direction="in"/>
     <arg name="sum" type="u" direction="out"/>
   </method>
+  <method name="Repeat"><arg name="times" type="u" direction="in"/><arg name="text" type="s" direction="out"/></method>
   <method name="WhoAmI"><arg name="sender" type="s" direction="out"/></method>
   <method name="Three">
     <arg name="number" type="u" direction="out"/>
@@ -104,6 +105,10 @@ class Probe:
     def add(self, call: Call, one: int, other: int) -> int:
         """Add."""
         return one + other
+
+    def repeat(self, call: Call, times: int) -> str:
+        """Give a long text."""
+        return "x" * times
 
     def who_am_i(self, call: Call) -> str:
         """Give the caller."""

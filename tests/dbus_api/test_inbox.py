@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from dbus_next import Message, MessageFlag, MessageType
+from dbus_next import Message, MessageFlag
 from dbus_next.signature import Variant
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jackd_router.dbus_api import inbox
-from jackd_router.dbus_api.inbox import Inbox, is_call, sender_of, serial_of, wants_reply
+from jackd_router.dbus_api.frames import sender_of, serial_of
+from jackd_router.dbus_api.inbox import Inbox
 from jackd_router.dbus_api.names import DBUS, DBUS_PATH
 from tests.dbus_api.flood import with_header_field
 
@@ -34,8 +35,7 @@ def left(name: str) -> bytes:
 
 def taken(waiting: Inbox) -> Iterator[tuple[str, int]]:
     """Give sender and serial number of all that waits, in turn."""
-    while waiting:
-        frame = waiting.take()
+    while (frame := waiting.take()) is not None:
         yield sender_of(frame).decode(), serial_of(frame)
 
 
@@ -60,8 +60,41 @@ def test_messages_in_pieces_come_whole_and_in_the_order_of_their_sender(sent: li
 
 def test_that_somebody_left_comes_after_what_he_sent() -> None:
     waiting = Inbox()
-    waiting.put(call(":1.1", 1) + call(":1.1", 2) + left(":1.1") + left(":1.2") + call(":1.3", 3))
-    assert list(taken(waiting)) == [(":1.1", 1), (DBUS, 1), (":1.3", 3), (":1.1", 2), (DBUS, 1)]
+    calls = b"".join(call(":1.1", number) for number in (1, 2, 3, 4))
+    waiting.put(calls + left(":1.1") + left(":1.2") + call(":1.3", 3))
+    assert [serial for sender, serial in taken(waiting) if sender != ":1.3"] == [1, 1, 2, 3, 4, 1], "of :1.2, and last of :1.1"
+    assert not waiting
+
+
+def test_the_flood_of_somebody_who_has_left_nobody_means() -> None:
+    waiting = Inbox()
+    waiting.put(b"".join(call(":1.1", number) for number in range(1, inbox.MUCH + 500)) + left(":1.1"))
+    came = list(taken(waiting))
+    assert came == [*((":1.1", number) for number in range(1, inbox.MUCH + 1)), (DBUS, 1)]
+
+
+def test_who_may_not_speak_now_has_his_turn_later() -> None:
+    waiting = Inbox()
+    waiting.put(call(":1.1", 1) + call(":1.2", 2) + call(":1.1", 3))
+    frame = waiting.take(lambda sender: sender != b":1.1")
+    assert frame
+    assert serial_of(frame) == 2
+    assert waiting.take(lambda sender: False) is None
+    assert list(taken(waiting)) == [(":1.1", 1), (":1.1", 3)]
+
+
+def test_where_all_together_send_too_much_each_has_a_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = {sender: call(sender, 1, "x" * 1_000) for sender in (":1.1", ":1.2", ":1.3")}
+    size = len(large[":1.1"])
+    monkeypatch.setattr(inbox, "MOST_OF_ALL_BYTES", 20 * size)
+    monkeypatch.setattr(inbox, "SHARE_BYTES", 3 * size)
+    waiting = Inbox()
+    assert len(waiting.put(large[":1.1"] * 30)) == 10
+    assert len(waiting.put(large[":1.2"] * 5 + large[":1.1"])) == 3
+    for _ in range(23):
+        assert waiting.take()
+    assert not waiting
+    assert not waiting.put(large[":1.3"] * 20), "there is room again"
 
 
 def test_what_is_too_much_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,30 +107,14 @@ def test_what_is_too_much_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None
     assert waiting.put(large * 2) == [large]
     assert not waiting.put(left(":1.1") + left(":1.3") * 100), "what the bus tells is never too much"
     answer = large[:1] + b"\x02" + large[2:]
-    assert waiting.put(large[:1] + b"\x04" + large[2:] + answer) == [large[:1] + b"\x04" + large[2:]], "signals, not answers"
-    assert not wants_reply(answer)
+    assert waiting.take_overflow()
+    assert not waiting.put(answer)
+    assert not waiting.take_overflow(), "nor is an answer"
+    signal = large[:1] + b"\x04" + large[2:]
+    assert not waiting.put(signal), "nobody waits for what becomes of a signal"
+    assert waiting.take_overflow()
+    assert list(taken(waiting)).count((":1.1", 1)) == 9 + 1 + 1, "the calls, the answer, and that he has left"
     assert not Inbox().put(call(":1.1", 1, "x" * 20_000)), "one message waits, however large"
-
-
-def test_what_a_header_says() -> None:
-    silent = call(":1.99", 2**32 - 1, flags=MessageFlag.NO_REPLY_EXPECTED)
-    assert (sender_of(silent), serial_of(silent), wants_reply(silent), is_call(silent)) == (b":1.99", 2**32 - 1, False, True)
-    assert wants_reply(call(":1.99", 1))
-    nobody = bytes(Message(path="/", interface="a.b", member="C", message_type=MessageType.SIGNAL, serial=9)._marshall())
-    assert (sender_of(nobody), is_call(nobody)) == (b"", False)
-    head, path = bytes.fromhex("42010001 00000000 00000005 0000001a"), bytes.fromhex("01016f00 00000001") + b"/\0"
-    big_endian = head + bytes.fromhex("07017300 00000004") + b":1.5" + bytes(4) + path + bytes(6)
-    assert (sender_of(big_endian), serial_of(big_endian)) == (b":1.5", 5)
-
-
-def test_nobody_speaks_for_another() -> None:
-    """The bus writes the sender last; what looks like it stands in a field that nobody knows, or in the body."""
-    pretended = "\x07\x01s"
-    with_field = bytes(Message("a.b", "/a", "a.b", "C", serial=1)._marshall())
-    for _ in range(8):  # so that one of them begins where a field may begin
-        with_field, pretended = with_header_field(with_field, 37, pretended), f"x{pretended}"
-    assert sender_of(with_header_field(with_field, SENDER, ":1.2")) == b":1.2"
-    assert sender_of(call(":1.2", 1, "xxxx\x07\x01s")) == b":1.2"
 
 
 def test_a_flood_is_much_of_which_nobody_waits_for_an_answer() -> None:

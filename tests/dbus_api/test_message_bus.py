@@ -6,6 +6,7 @@ import asyncio
 import gc
 import importlib.metadata
 import inspect
+import io
 import logging
 import os
 import signal
@@ -16,12 +17,13 @@ from pathlib import Path
 
 import dbus_next
 import pytest
-from dbus_next import Message
+from dbus_next import Message, MessageFlag
+from dbus_next._private.unmarshaller import Unmarshaller
 from dbus_next.signature import SignatureTree
 
-from jackd_router.dbus_api import inbox, message_bus
+from jackd_router.dbus_api import inbox, message_bus, objects
 from jackd_router.dbus_api.errors import LIMITS_EXCEEDED, NO_REPLY, UNKNOWN_OBJECT, BusLost, CallError
-from jackd_router.dbus_api.message_bus import MOST_CALL_BYTES, Connection, LibraryBus, variant
+from jackd_router.dbus_api.message_bus import MOST_ANSWER_BYTES, MOST_CALL_BYTES, Connection, LibraryBus, variant
 from jackd_router.dbus_api.messages import Call, Reply, Signal, SignalMatch
 from jackd_router.dbus_api.names import DBUS, DBUS_PATH
 from jackd_router.dbus_api.session_bus import SessionBus, connect_session
@@ -100,9 +102,8 @@ async def test_300_pipelined_introspects_are_all_answered(address: str) -> None:
 
 async def test_a_few_huge_replies_at_once_are_all_sent(session_bus: BusDaemon) -> None:
     async with served(session_bus.address) as on:
-        text = "x" * 400_000
-        replies = await asyncio.gather(*(on.call("Echo", "s", text) for _ in range(10)))
-        assert replies == [[text]] * 10
+        replies = await asyncio.gather(*(on.call("Repeat", "u", 400_000) for _ in range(10)))
+        assert replies == [["x" * 400_000]] * 10
 
 
 async def test_a_bus_that_stands_still_loses_nothing(session_bus: BusDaemon) -> None:
@@ -188,7 +189,54 @@ async def test_a_call_that_is_too_large_is_refused(session_bus: BusDaemon) -> No
         assert isinstance(error, CallError)
         assert error.name == LIMITS_EXCEEDED
         assert str(MOST_CALL_BYTES) in error.text
-        assert await on.call("Echo", "s", "x" * (MOST_CALL_BYTES - 1_000))
+        error = await _error_of(on.call("Echo", "s", "x" * objects.MOST_CALL_BYTES))
+        assert isinstance(error, CallError)
+        assert (error.name, str(objects.MOST_CALL_BYTES) in error.text) == (LIMITS_EXCEEDED, True)
+        assert await on.call("Echo", "s", "x" * (objects.MOST_CALL_BYTES - 1_000))
+
+
+async def test_what_is_no_call_of_ours_is_not_decoded(session_bus: BusDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(session_bus.address) as on:
+        decoded: list[int] = []
+
+        def counting(frame: io.BytesIO) -> Unmarshaller:
+            decoded.append(len(frame.getbuffer()))
+            return Unmarshaller(frame)
+
+        monkeypatch.setattr(message_bus, "Unmarshaller", counting)
+        texts = ["x"] * 10_000
+        large = 10_000
+        for member, signature, body in (("Echo", "as", [texts]), ("Ecko", "s", ["x" * large]), ("Echo", "sas", ["x", texts])):
+            assert isinstance(await _error_of(on.call(member, signature, *body)), CallError)
+        async with await Flood.open(session_bus.address) as stranger:
+            signal = Message.new_signal(ROOT, NAME, "Ticked", "as", [texts])
+            signal.destination, signal.serial = on.bus.unique_name, 1
+            stranger.send_bytes(bytes(signal._marshall()))
+            stranger.send(on.bus.unique_name, ROOT, NAME, "Wait")
+            await on.probe.waiting.wait()
+        assert max(decoded) < large
+
+
+async def test_who_wants_many_answers_waits_until_they_are_taken(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(address) as on, await Flood.open(address) as flood:
+        outbox, write = on.bus._connection.outbox, on.bus._connection.outbox._write
+        monkeypatch.setattr(outbox, "_write", lambda: None)  # the bus takes nothing
+        for _ in range(1_000):
+            flood.send_bytes(flood.call(on.bus.unique_name, ROOT, NAME, "Repeat", "u", [4_000], flags=MessageFlag.NONE))
+        flood.send(on.bus.unique_name, ROOT, NAME, "Wait")
+        await flood.sent()
+        await until(lambda: on.bus.backlog_bytes >= MOST_ANSWER_BYTES)
+        asked = on.tasks.create_task(on.call("Echo", "s", "in between"))
+        await until(lambda: outbox.waits_for(on.client.unique_name))
+        assert not on.probe.waiting.is_set(), "the flood was done before"
+        assert outbox.waits_for(":nobody") == 0
+        assert outbox.waits_for(flood.unique_name) < MOST_ANSWER_BYTES + 5_000
+        monkeypatch.setattr(outbox, "_write", write)
+        on.bus._connection._loop.add_writer(on.bus._connection._sock, write)
+        assert await asked == ["in between"]
+        await on.probe.waiting.wait()
+        await until(lambda: not on.bus.backlog_bytes)
+        assert outbox.waits_for(flood.unique_name) == 0
 
 
 async def test_signatures_that_somebody_thinks_up_are_not_kept(session_bus: BusDaemon) -> None:
@@ -229,14 +277,20 @@ def pass_descriptors(address: str, destination: str) -> None:
                 received += client.recv(65_536)
 
 
-async def test_a_message_that_cannot_be_read_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_message_that_cannot_be_read_is_dropped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with MessageBroker(tmp_path) as broker:
         async with served(broker.address) as on:
             hostile = await Flood.open(broker.address)
             for code in (10, 37, 255):
                 hostile.send_bytes(with_header_field(hostile.call(on.bus.unique_name, ROOT, NAME, "Echo", "s", ["hello"]), code))
-            await until(lambda: caplog.text.count("could not be read") == 3)
-            assert await on.call("Echo", "s", "still here") == ["still here"]
+                assert await on.call("Echo", "s", "still here") == ["still here"]
+            await until(lambda: on.bus._connection._unreadable == 2)
+            monkeypatch.setattr(on.bus._connection, "_warning_due", 0.0)  # a minute later
+            hostile.send_bytes(with_header_field(hostile.call(on.bus.unique_name, ROOT, NAME, "WhoAmI"), 11))
+            await until(lambda: caplog.text.count("could not be read") == 2)
+            assert "; 2 others before it" in caplog.text
             assert on.bus.connected
             hostile.close()
 

@@ -17,7 +17,7 @@ from jackd_router.dbus_api.interface_xml import OBJECT_MANAGER, PEER, PROPERTIES
 from jackd_router.dbus_api.message_bus import Connection, variant
 from jackd_router.dbus_api.messages import Call, Reply, Signal, SignalMatch
 from jackd_router.dbus_api.names import ERROR_PREFIX
-from jackd_router.dbus_api.objects import MOST_RUNNING_CALLS, Objects
+from jackd_router.dbus_api.objects import BACKLOG_LIMIT_BYTES, MOST_RUNNING_CALLS, Objects
 from jackd_router.dbus_api.session_bus import SessionBus
 from tests.dbus_api.probe import INTERFACE, NAME, ROOT, XML, KeepsNothing, Probe, Served, served
 from tests.dbus_api.until import until
@@ -92,7 +92,7 @@ async def test_a_fault_is_logged_once_and_told_without_a_traceback(
 @pytest.mark.parametrize("member", ["Fail", "FailLater"])
 async def test_long_arguments_come_back_short(session_bus: BusDaemon, member: str) -> None:
     async with served(session_bus.address) as on:
-        error = await error_of(on, member, "s", "x" * 70_000)
+        error = await error_of(on, member, "s", "x" * 60_000)
         assert len(error.text) == errors.TEXT_LIMIT
         assert error.text.endswith("x…")
 
@@ -381,6 +381,52 @@ async def test_changes_while_the_bus_stands_still_are_told_when_it_goes_on(sessi
         assert 0 < len(ticks) < 4_000
 
 
+async def test_objects_that_come_and_go_while_the_bus_stands_still_are_told(session_bus: BusDaemon) -> None:
+    async with served(session_bus.address) as on:
+        seen = await collect(on)
+        dropped: list[set[str]] = []
+        on.objects.on_dropped = lambda members: dropped.append({*members})
+        paths = [f"{ROOT}/{name}" for name in ("stays", "goes", "changes", "comes", "passes")]
+        stays, goes, changes, comes, passes = paths
+        for path in (stays, goes, changes):
+            on.objects.add(path, {INTERFACE: on.probe})
+        await until(lambda: len(seen) == 3)
+        os.kill(session_bus.pid, signal.SIGSTOP)
+        try:
+            for number in range(1_500):
+                on.objects.signal(ROOT, NAME, "Ticked", number, "x" * 1_000)
+            on.objects.remove(goes)
+            on.objects.remove(changes)
+            for path in (changes, comes, passes):
+                on.objects.add(path, {INTERFACE: on.probe})
+            on.objects.remove(passes)
+            await asyncio.sleep(0)
+        finally:
+            os.kill(session_bus.pid, signal.SIGCONT)
+        await until(lambda: seen[-1].member == "InterfacesAdded" and seen[-1].body[0] == comes)
+        told = [(got.member.removeprefix("Interfaces"), got.body[0]) for got in seen[3:] if got.member != "Ticked"]
+        assert told == [("Removed", goes), ("Removed", changes), ("Added", changes), ("Added", comes)]
+        assert dropped == [{"Ticked"}]
+        on.objects.remove(stays)
+        await until(lambda: seen[-1].member == "InterfacesRemoved")
+
+
+async def test_answers_of_others_drop_no_signal(session_bus: BusDaemon) -> None:
+    async with served(session_bus.address) as on:
+        seen = await collect(on)
+        os.kill(session_bus.pid, signal.SIGSTOP)
+        try:
+            for number in range(20):
+                answered = Call(f":1.{number}", ROOT, NAME, "Echo", "s", ["x"], 1, wants_reply=True)
+                on.bus.answer(answered, "s", ["x" * 100_000])
+            assert on.bus.backlog_bytes > BACKLOG_LIMIT_BYTES
+            on.objects.signal(ROOT, NAME, "Ticked", 7, "")
+        finally:
+            os.kill(session_bus.pid, signal.SIGCONT)
+        await until(lambda: seen)
+        assert seen[0].body == [7, ""]
+
+
 async def test_what_the_contract_does_not_have_is_logged_and_told_to_nobody(
     session_bus: BusDaemon, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -408,7 +454,7 @@ async def test_a_member_that_is_missing_is_noticed_at_once(session_bus: BusDaemo
             return text
 
     async with served(session_bus.address) as on:
-        with pytest.raises(TypeError, match=r"Half lacks add, who_am_i, .*level, set_level, .*of org\.example\.Probe1"):
+        with pytest.raises(TypeError, match=r"Half lacks add, repeat, who_am_i, .*level, set_level, .*of org\.example\.Probe1"):
             on.objects.add(OTHER_PATH, {INTERFACE: Half()})
 
 
