@@ -66,7 +66,7 @@ def flood(sound: Sound, member: str) -> Iterator[Process]:
         flooding.kill()
 
 
-@pytest.mark.parametrize("member", ["Manager.GetStatus", "Config.Reload"])
+@pytest.mark.parametrize("member", ["Manager.GetStatus", "Config.Reload", "Manager.GetStatus?"])
 def test_who_floods_keeps_nobody_waiting(sound: Sound, member: str) -> None:
     with flood(sound, member) as flooding:
         answered = 0

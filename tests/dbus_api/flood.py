@@ -68,7 +68,7 @@ class Flood:
         )
         return bytes(message._marshall())
 
-    def send_bytes(self, message: bytes) -> None:
+    def send_bytes(self, message: bytes | bytearray) -> None:
         """Queue what is a message already, or pretends to be one."""
         self._connection.outbox.put(message)
 

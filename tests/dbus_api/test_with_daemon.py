@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
@@ -11,18 +12,24 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from dbus_next import Message, MessageType
+from dbus_next._private.unmarshaller import Unmarshaller
 
 from jackd_router.dbus_api import errors, names
-from jackd_router.dbus_api.errors import CallError
+from jackd_router.dbus_api.errors import BusLost, CallError
+from jackd_router.dbus_api.inbox import Inbox
 from jackd_router.dbus_api.interface_xml import Interface, parse_interfaces, read_interface
 from jackd_router.dbus_api.message_bus import Value, Variant, variant
 from jackd_router.dbus_api.messages import Body, Signal, SignalMatch
+from jackd_router.dbus_api.names import DBUS, DBUS_PATH
 from jackd_router.dbus_api.session_bus import SessionBus
 from tests.conftest import StartClient, StartRouter
+from tests.dbus_api.flood import Flood, with_header_field
+from tests.dbus_api.scripted_bus import accept_handshake
 from tests.dbus_api.until import until
 from tests.support.eventually import eventually_async
 from tests.support.jack_server import JackServer
-from tests.support.router_process import cli
+from tests.support.router_process import RouterProcess, cli
 from tests.support.session_bus import SessionBus as BusDaemon
 
 pytestmark = pytest.mark.asyncio
@@ -466,12 +473,14 @@ async def test_a_second_daemon_says_so_and_ends(session_bus: BusDaemon, start_ro
 
 async def test_the_daemon_outlives_the_bus(session_bus: BusDaemon, start_router: StartRouter) -> None:
     router = start_router(CONFIG)
-    async with remote(session_bus) as on:
-        await on.call("Manager.Inhibit", "ssa{sv}", "me", "until the bus dies", NOTHING)
-        await on.set("Bus.Gain", variant("d", -9.0), names.bus_path("main"))
     held = []
-    for _ in range(4):
-        session_bus.kill()
+    for round_number in range(4):
+        async with remote(session_bus) as on:
+            await eventually_async(partial(_answers, on), 20)
+            if not round_number:
+                await on.set("Bus.Gain", variant("d", -9.0), names.bus_path("main"))
+            await on.call("Manager.Inhibit", "ssa{sv}", "me", "until the bus dies", NOTHING)
+            session_bus.kill()  # before who inhibits has left
         session_bus.start()
         async with remote(session_bus) as on:
             await eventually_async(partial(_answers, on), 20)
@@ -481,10 +490,82 @@ async def test_the_daemon_outlives_the_bus(session_bus: BusDaemon, start_router:
     assert held == held[:1] * 4
 
 
+async def test_who_called_before_the_name_was_ours_holds_nothing(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    router = start_router(CONFIG)
+    session_bus.kill()
+    inhibited = asyncio.Event()
+
+    async def bus(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Let somebody call while another one has the name."""
+        await accept_handshake(reader, writer)
+        asked = 0
+        async for message in messages(reader):
+            if message.message_type is MessageType.METHOD_RETURN:
+                inhibited.set()
+                writer.write(answer(asked, "u", [3]))  # DBUS_REQUEST_NAME_REPLY_EXISTS
+            elif message.member == "RequestName":
+                asked = message.serial
+                call = Message(":1.7", names.ROOT_PATH, names.MANAGER, "Inhibit", signature="ssa{sv}", body=["ghost", "so", {}])
+                call.serial = 1
+                writer.write(with_header_field(bytes(call._marshall()), 7, ":1.9"))
+            else:
+                writer.write(answer(message.serial, "s", [":1.7"]))
+
+    server = await asyncio.start_unix_server(bus, session_bus.address.removeprefix("unix:path="))
+    await asyncio.wait_for(inhibited.wait(), 20)
+    await eventually_async(lambda: _says(router, "another jackd-router runs"))
+    server.close()
+    await server.wait_closed()
+    session_bus.start()
+    async with remote(session_bus) as on:
+        await eventually_async(partial(_answers, on), 20)
+        assert await on.get("Manager.Inhibitors") == []
+
+
+async def _says(router: RouterProcess, text: str) -> bool:
+    return text in router.output()
+
+
+async def messages(reader: asyncio.StreamReader) -> AsyncIterator[Message]:
+    """Give what comes, until the other side leaves."""
+    waiting = Inbox()
+    while chunk := await reader.read(65_536):
+        waiting.put(chunk)
+        while (frame := waiting.take()) is not None:
+            message = Unmarshaller(io.BytesIO(frame)).unmarshall()
+            assert message is not None
+            yield message
+
+
+def answer(serial: int, signature: str, body: list[object]) -> bytes:
+    """Give an answer to the message of this number."""
+    reply = Message(message_type=MessageType.METHOD_RETURN, reply_serial=serial, signature=signature, body=body, serial=9)
+    return with_header_field(bytes(reply._marshall()), 7, DBUS)
+
+
+async def test_only_the_bus_tells_who_has_left(session_bus: BusDaemon, start_router: StartRouter) -> None:
+    start_router(CONFIG)
+    async with remote(session_bus) as on, await Flood.open(session_bus.address) as liar:
+        await on.call("Manager.Inhibit", "ssa{sv}", "me", "for a test", NOTHING)
+        holder = on.bus.unique_name
+        (daemon,) = await on.bus.call(DBUS, DBUS_PATH, DBUS, "GetNameOwner", "s", [names.BUS_NAME])
+        lie = Message.new_signal(DBUS_PATH, DBUS, "NameOwnerChanged", "sss", [holder, holder, ""])
+        lie.destination, lie.serial = daemon, 1
+        liar.send_bytes(bytes(lie._marshall()))
+        liar.send(daemon, names.ROOT_PATH, names.MANAGER, "Inhibit", "ssa{sv}", ["liar", "to come after it", NOTHING])
+        await eventually_async(partial(_who_inhibits, on, ["me", "liar"]))
+
+
+async def _who_inhibits(on: Remote, who: list[str]) -> bool:
+    inhibitors = await on.get("Manager.Inhibitors")
+    assert isinstance(inhibitors, list)
+    return [inhibitor[2] for inhibitor in inhibitors] == who
+
+
 async def _answers(on: Remote) -> bool:
     try:
         return bool(await on.get("Manager.Version"))
-    except CallError:
+    except (CallError, BusLost):
         return False
 
 
