@@ -29,7 +29,7 @@ from tests.dbus_api.scripted_bus import accept_handshake
 from tests.dbus_api.until import until
 from tests.support.eventually import eventually_async
 from tests.support.jack_server import JackServer
-from tests.support.router_process import RouterProcess, cli
+from tests.support.router_process import cli
 from tests.support.session_bus import SessionBus as BusDaemon
 
 pytestmark = pytest.mark.asyncio
@@ -493,7 +493,7 @@ async def test_the_daemon_outlives_the_bus(session_bus: BusDaemon, start_router:
 async def test_who_called_before_the_name_was_ours_holds_nothing(session_bus: BusDaemon, start_router: StartRouter) -> None:
     router = start_router(CONFIG)
     session_bus.kill()
-    inhibited = asyncio.Event()
+    inhibited, left = asyncio.Event(), asyncio.Event()
 
     async def bus(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Let somebody call while another one has the name."""
@@ -510,20 +510,20 @@ async def test_who_called_before_the_name_was_ours_holds_nothing(session_bus: Bu
                 writer.write(with_header_field(bytes(call._marshall()), 7, ":1.9"))
             else:
                 writer.write(answer(message.serial, "s", [":1.7"]))
+        writer.close()
+        await writer.wait_closed()
+        left.set()
 
     server = await asyncio.start_unix_server(bus, session_bus.address.removeprefix("unix:path="))
-    await asyncio.wait_for(inhibited.wait(), 20)
-    await eventually_async(lambda: _says(router, "another jackd-router runs"))
+    await asyncio.wait_for(left.wait(), 20)
+    assert inhibited.is_set()
     server.close()
     await server.wait_closed()
     session_bus.start()
     async with remote(session_bus) as on:
         await eventually_async(partial(_answers, on), 20)
         assert await on.get("Manager.Inhibitors") == []
-
-
-async def _says(router: RouterProcess, text: str) -> bool:
-    return text in router.output()
+    assert "another jackd-router runs" in router.output()
 
 
 async def messages(reader: asyncio.StreamReader) -> AsyncIterator[Message]:
