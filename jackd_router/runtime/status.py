@@ -9,6 +9,8 @@ from jackd_router.core.errors import Problem, Severity
 from jackd_router.runtime.configuration import Configuration
 from jackd_router.runtime.state import Health, ServerPhase, ServerState, Status
 
+_MOST_NAMES = 3
+
 
 def describe(
     server: ServerState,
@@ -38,8 +40,14 @@ def describe(
     if not rules_enabled:
         parts.append("rules are switched off")
     if inhibitors:
-        parts.append(f"rules are stopped by {', '.join(who for _, _, who, _ in inhibitors)}")
+        parts.append(f"rules are stopped by {_some([who for _, _, who, _ in inhibitors])}")
     return Status(health, "; ".join(parts))
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name the first of them, and how many more there are."""
+    more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return ", ".join([*names[:_MOST_NAMES], *more])
 
 
 def _first(problems: Sequence[Problem]) -> str:

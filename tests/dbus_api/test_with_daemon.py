@@ -455,6 +455,7 @@ async def test_inhibitors_end_with_their_callers(session_bus: BusDaemon, start_r
             router.notify.messages()  # read as systemd does: the status names who inhibits
             await on.call("Manager.Inhibit", "ssa{sv}", "me", "a while", NOTHING)
         assert (await on.error_of("Manager.Inhibit", "ssa{sv}", "me", "once more", NOTHING)).name == errors.LIMITS_EXCEEDED
+        assert str(await on.get("Manager.StatusText")).endswith("rules are stopped by me, me, me, 61 more")
         for who in ("", "x" * 321, "two\nlines"):
             assert (await on.error_of("Manager.Inhibit", "ssa{sv}", who, "a while", NOTHING)).name == errors.INVALID_ARGS
 
