@@ -1,4 +1,4 @@
-"""How long others wait while one program sends calls as fast as the message bus takes them, and wants no answers."""
+"""How long others wait while one program sends calls as fast as the message bus takes them, and wants no answers, or all."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from tests.support.eventually import eventually
 from tests.support.process import Process
 
 CALLS = ("Manager.GetStatus", "Config.Reload")
+ANSWERED = ("Manager.GetStatus?", "Graph.GetGraph?")
+"""Of these the flood wants the answers, and takes them."""
 ECHO = "nothing but an echo"
 _PROGRAM = Path(__file__).parents[1] / "tests" / "dbus_api" / "flood_program.py"
 _ECHO = Path(__file__).with_name("echo_program.py")
@@ -38,7 +40,7 @@ def measure(around: Surroundings, *, quick: bool) -> list[Bound]:
             calls = {call: _call(remote, call) for call in CALLS} | {ECHO: partial(_timed, remote, CALLS[0], destination=name)}
             rows += [_row("nobody floods", call, [ask() for _ in range(50)], "") for call, ask in calls.items()]
             # The echo is flooded last, with what floods the daemon first: its callers wait for the message bus alone.
-            for flooded, arguments in ((CALLS[0], [CALLS[0]]), (CALLS[1], [CALLS[1]]), (ECHO, [CALLS[0], name])):
+            for flooded, arguments in (*((call, [call]) for call in (*CALLS, *ANSWERED)), (ECHO, [CALLS[0], name])):
                 asked = {call: ask for call, ask in calls.items() if (call == ECHO) is (flooded == ECHO)}
                 command = [sys.executable, str(_PROGRAM), around.bus_address, arguments[0], str(seconds), *arguments[1:]]
                 waits, sent = _flooded(command, router.folder / f"flood-{len(bounds)}.log", asked)

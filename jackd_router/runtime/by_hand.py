@@ -54,10 +54,11 @@ class ByHand:
         return await self._one(connection, self._connect, hold=hold)
 
     async def disconnect(self, connection: Connection, *, hold: bool) -> Outcome:
-        """Disconnect; a rule that wants the pair is held. With `hold` even one that insists, for which it is refused else."""
-        return await self._one(connection, self._disconnect, hold=hold)
+        """Disconnect; a rule that wants the pair is held, with `hold` even one that insists, which makes it again else."""
+        is_made_again = not hold and self._is_made_again(connection)
+        return await self._one(connection, self._disconnect, hold=hold, is_step=not is_made_again)
 
-    async def _one(self, connection: Connection, work: _Work, *, hold: bool) -> Outcome:
+    async def _one(self, connection: Connection, work: _Work, *, hold: bool, is_step: bool = True) -> Outcome:
         before = self.standing(connection)
         try:
             outcome = await work(connection, hold=hold)
@@ -66,7 +67,8 @@ class ByHand:
         connected = outcome in (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED)
         if outcome in (Outcome.ALREADY_CONNECTED, Outcome.NOT_CONNECTED):
             before = replace(before, connected=connected)
-        self._ways.note(PairsChanged((self._change(connection, before, connected=connected),)))
+        if is_step:
+            self._ways.note(PairsChanged((self._change(connection, before, connected=connected),)))
         return outcome
 
     async def change(
@@ -85,7 +87,7 @@ class ByHand:
     async def _carry_out(self, made: Sequence[Connection], cut: Sequence[Connection]) -> dict[Connection, str]:
         """Do it, and give what is not so in the end, and why not."""
         # To cut comes first: what is in the way of a rule is held as cut when the rest is asked for.
-        work = [*((pair, self._disconnect) for pair in cut), *((pair, self._connect) for pair in made)]
+        work = [*((pair, self._disconnect_for_good) for pair in cut), *((pair, self._connect) for pair in made)]
         errors = await _all_done((pair, do(pair, hold=False)) for pair, do in work)
         await self._ways.applied()
         # As it is, not as the server answered: it may have been late, and a rule, or another program, may have undone it.
@@ -202,24 +204,29 @@ class ByHand:
         step = now.step_for(connection, connected=True)
         if step.deed is Deed.DISCONNECT:
             told = because(step, now.matcher.decide(connection), speakers(now.matcher, connection), now, {})
-            raise RuledOut(f"{pair_text(connection)} would be cut {self._again}: {told}")
+            again = "again" if self._reconciler.acts else "again as soon as rules are applied"
+            raise RuledOut(f"{pair_text(connection)} would be cut {again}: {told}")
+
+    def _is_made_again(self, connection: Connection) -> bool:
+        """Tell whether a rule would make the connection again at once."""
+        reconciler, decision = self._reconciler, self._reconciler.matcher.decide(connection)
+        is_wanted = decision.verdict is Verdict.WANTED and connection not in reconciler.ledger.held
+        return is_wanted and reconciler.acts and reconciler.insists(decision.rule)
 
     def _check_stays_cut(self, connection: Connection) -> None:
         """Raise RuledOut where a rule would make the connection again at once."""
-        decision = self._reconciler.matcher.decide(connection)
-        if decision.verdict is Verdict.WANTED and decision.rule is not None and self._reconciler.insists(decision.rule):
-            raise RuledOut(f'{pair_text(connection)} would be made {self._again}: rule "{decision.rule.name}" enforces it')
+        rule = self._reconciler.matcher.decide(connection).rule
+        if rule is not None and self._is_made_again(connection):
+            raise RuledOut(f'{pair_text(connection)} would be made again: rule "{rule.name}" enforces it')
 
-    @property
-    def _again(self) -> str:
-        return "again" if self._reconciler.acts else "again as soon as rules are applied"
+    async def _disconnect_for_good(self, connection: Connection, *, hold: bool) -> Outcome:
+        self._check_stays_cut(connection)
+        return await self._disconnect(connection, hold=hold)
 
     async def _disconnect(self, connection: Connection, *, hold: bool) -> Outcome:
         check_connectable(self._graph, connection)
         reconciler = self._reconciler
         is_there = self.standing(connection).connected
-        if is_there and not hold and connection not in reconciler.ledger.held:
-            self._check_stays_cut(connection)
         decision = reconciler.matcher.decide(connection)
         if hold or (decision.verdict is Verdict.WANTED and not reconciler.insists(decision.rule)):
             reconciler.hold(connection, connected=False, reason="it was disconnected by hand")

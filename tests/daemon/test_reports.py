@@ -10,7 +10,7 @@ import pytest
 
 from jackd_router.dbus_api.message_bus import Variant, variant
 from jackd_router.dbus_api.names import CONFIG as CONFIG_INTERFACE
-from jackd_router.dbus_api.names import ERROR_PREFIX, bus_path
+from jackd_router.dbus_api.names import bus_path
 from tests.conftest import StartClient, StartRouter
 from tests.daemon.remote import NO_OPTIONS, Remote
 from tests.support.eventually import eventually
@@ -108,13 +108,21 @@ def test_apply_tells_beforehand_what_it_will_not_do(router: RouterProcess, remot
     assert "option" not in "".join(does["reasons"]), "this call has none for that"
 
 
-def test_a_connection_that_a_rule_insists_on_is_not_called_cut(router: RouterProcess, remote: Remote) -> None:
-    refused = remote.error("Graph.Disconnect", "ssa{sv}", *ALWAYS, NO_OPTIONS)
-    assert refused.name == f"{ERROR_PREFIX}.Refused"
-    assert 'would be made again: rule "always" enforces it; the option hold overrides that' in refused.text
-    assert remote.read("Manager.UndoSteps") == []
+def test_of_what_a_rule_makes_again_there_is_nothing_to_undo(router: RouterProcess, remote: Remote) -> None:
+    def steps() -> list[str]:
+        return [what for _, what in remote.read("Manager.UndoSteps")]
+
+    assert remote.call("Graph.Disconnect", "ssa{sv}", *ALWAYS, NO_OPTIONS) == "disconnected"
+    eventually(lambda: remote.connections("synth") == {ALWAYS})
+    assert steps() == []
+    remote.write("Rules.Enabled", "b", False)
+    assert remote.call("Graph.Disconnect", "ssa{sv}", *ALWAYS, NO_OPTIONS) == "disconnected"
+    assert steps() == ["disconnected synth:left -> desk:left", "disabled all rules"]
+    remote.write("Rules.Enabled", "b", True)
+    eventually(lambda: remote.connections("synth") == {ALWAYS})
     assert remote.call("Graph.Disconnect", "ssa{sv}", *ALWAYS, HOLD) == "disconnected"
     assert remote.call("Graph.Disconnect", "ssa{sv}", *ALWAYS, NO_OPTIONS) == "not-connected"
+    assert remote.connections("synth") == set()
 
 
 # ---- calls that follow each other closely

@@ -21,7 +21,7 @@ from tests.dbus_api.flood import Flood
 
 _AT_ONCE = 200
 _SERIAL_AT, _FIRST_SERIAL = 8, 1_000
-_ARGUMENTS: dict[str, tuple[str, list[Value]]] = {"Reload": ("a{sv}", [{}])}
+_ARGUMENTS: dict[str, tuple[str, list[Value]]] = {"Reload": ("a{sv}", [{}]), "GetGraph": ("t", [0])}
 
 
 async def _main(address: str, name: str, seconds: float, destination: str = names.BUS_NAME) -> None:
