@@ -52,8 +52,10 @@ Value: TypeAlias = "bool | int | float | str | Variant | Sequence[Value] | Mappi
 MOST_CALL_BYTES = 512 * 1024
 """Of one call. dbus-next decodes for 4 s where somebody sends a million strings, and nothing else is done meanwhile."""
 MOST_ANSWER_BYTES = 64 * 1024
-"""Of the answers to one sender that wait for the bus. Where it is more, his next calls wait, and those for which there is no
-room are not answered: everybody else's answers, and all signals, come behind his."""
+"""Of the answers to one sender that wait for the bus. Where it is more, his next calls wait: everybody else's answers, and all
+signals, come behind his."""
+MOST_REFUSAL_BYTES = 512 * 1024
+"""Above this also those of his calls are not answered any more for which there is no room."""
 
 _SLICE_S = 0.005
 """How long messages are done before the loop may turn: a flood must not keep the reconciler waiting."""
@@ -273,7 +275,7 @@ class Connection(LibraryBus):
     def _refuse(self, frame: bytes, text: str) -> None:
         """Answer a call that is not even decoded."""
         sender = sender_of(frame)
-        if wants_reply(frame) and self._may_speak(sender):
+        if wants_reply(frame) and self.outbox.waits_for(_text(sender)) < MOST_REFUSAL_BYTES:
             self.outbox.put(_raw_error(_text(sender), LIMITS_EXCEEDED, text, serial_of(frame), self.next_serial()), _text(sender))
 
     def _take_frame(self, frame: bytes) -> None:
