@@ -54,7 +54,7 @@ MOST_CALL_BYTES = 512 * 1024
 MOST_ANSWER_BYTES = 64 * 1024
 """Of the answers to one sender that wait for the bus. Where it is more, his next calls wait: everybody else's answers, and all
 signals, come behind his."""
-MOST_REFUSAL_BYTES = 512 * 1024
+MOST_REFUSAL_BYTES = 128 * 1024
 """Above this also those of his calls are not answered any more for which there is no room."""
 
 _SLICE_S = 0.005

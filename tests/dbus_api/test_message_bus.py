@@ -176,9 +176,9 @@ async def test_too_much_of_one_sender_is_refused(session_bus: BusDaemon, monkeyp
     monkeypatch.setattr(inbox, "MOST_WAITING_BYTES", 100_000)
     async with served(session_bus.address) as on:
         text = "x" * 1_000
-        outcomes = await asyncio.gather(*(_error_of(on.call("Echo", "s", text)) for _ in range(2_000)))
+        outcomes = await asyncio.gather(*(_error_of(on.call("Echo", "s", text)) for _ in range(600)))
         refused = [error.name for error in outcomes if isinstance(error, CallError)]
-        assert 0 < len(refused) < 2_000
+        assert 0 < len(refused) < 600
         assert set(refused) == {LIMITS_EXCEEDED}
         assert await on.call("Echo", "s", "later") == ["later"]
 
