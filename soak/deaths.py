@@ -72,9 +72,10 @@ class Series:
         """Give what must be so on any machine."""
         first, *after = self.returns
         early, last = self._early, self.returns[-1]
-        # The fewest of some: a file that is being written has a descriptor and a thread, for a moment.
+        # The fewest of some: a file that is being written has a descriptor and a thread, for a moment. But a server that has
+        # ended by itself leaves one less.
         held = [
-            tuple(min(getattr(one.daemon, what) for one in some) for what in ("descriptors", "threads"))
+            tuple(min(getattr(one.daemon, what) for one in some if not one.excused) for what in ("descriptors", "threads"))
             for some in (self.returns[: self.returns.index(early) + 1][-_SOME:], self.returns[-_SOME:])
         ]
         crashed = sum(one.excused for one in after)
