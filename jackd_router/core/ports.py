@@ -23,6 +23,11 @@ def check_connectable(graph: Graph, connection: Connection) -> None:
         )
 
 
+def has_ends(graph: Graph, connection: Connection) -> bool:
+    """Tell whether both ports are there."""
+    return all(end in graph.ports for end in connection)
+
+
 def find_port(graph: Graph, name: PortName) -> Port:
     """Give the port of that name; raise NoSuchPort, which names the nearest one that there is."""
     port = graph.ports.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jackd_router.core.errors import UserError
+from jackd_router.core.errors import AlreadyExists, UserError
 from jackd_router.core.graph import PortName
 from jackd_router.core.names import shown
 from jackd_router.dbus_api.message_bus import Variant
@@ -44,6 +44,8 @@ class Buses:
         keys = {option: option.replace("-", "_") for option in _BUS_OPTIONS}
         try:
             await self._router.create_bus(name, {keys[option]: value for option, value in given.items()})
+        except AlreadyExists:
+            raise
         except UserError as error:
             text = str(error)
             for option, key in keys.items():

@@ -56,10 +56,10 @@ class Inbox:
         """Tell whether a whole message waits."""
         return bool(self._turns)
 
-    @property
-    def is_flooded(self) -> bool:
-        """Whether what waits is much, of whoever it is, and nobody waits for an answer to what is next."""
-        return all(len(queue.frames) > MUCH and not wants_reply(queue.frames[0]) for queue in self._queues.values())
+    def is_flooded(self, may_speak: Callable[[bytes], bool] = lambda sender: True) -> bool:
+        """Tell whether what waits is much, of all who may speak now, and nobody waits for an answer to what is next."""
+        queues = (queue for sender, queue in self._queues.items() if may_speak(sender))
+        return all(len(queue.frames) > MUCH and not wants_reply(queue.frames[0]) for queue in queues)
 
     def put(self, chunk: bytes) -> list[bytes]:
         """Take what the socket gave. Gives the calls whose sender waits for an answer, and for which there is no room."""

@@ -262,10 +262,10 @@ class Connection(LibraryBus):
         if not self._inbox:
             return
         if self._delivery is not None:
-            if not self._rests or self._inbox.is_flooded:
+            if not self._rests or self._inbox.is_flooded(self._may_speak):
                 return
             self._delivery.cancel()  # somebody has come who does wait
-        self._rests = after_slice and self._inbox.is_flooded
+        self._rests = after_slice and self._inbox.is_flooded(self._may_speak)
         if self._rests:
             rest_s = _LONG_REST_S if self._inbox.take_overflow() else _REST_S
             self._delivery = self._loop.call_later(rest_s, self._deliver)

@@ -73,7 +73,7 @@ class Objects:
         self.callers: set[str] = set()
         """Who has called over this bus; whoever listens for names that are lost takes them out."""
         self._changed: dict[tuple[str, str], dict[str, None]] = {}
-        self._is_flush_due = False
+        self._is_flush_due = self._is_flushing = False
         self._dropped: set[str] = set()
         self._untold: dict[str, tuple[str, ...]] = {}
         """The objects that came or went while the bus took nothing, and what interfaces of theirs it was told of."""
@@ -118,7 +118,7 @@ class Objects:
             self._changed.pop((path, name), None)
         if self._tree.is_below_root(path):
             if self._is_behind:
-                self._untold.setdefault(path, names)
+                self._untold[path] = self._untold.get(path) or names  # who asked meanwhile may know it
                 self._flush_later()
             else:
                 self._emit(self._tree.root, OBJECT_MANAGER, "InterfacesRemoved", [path, names])
@@ -162,11 +162,14 @@ class Objects:
         if self._bus is not None and self._bus.signal_backlog_bytes > BACKLOG_LIMIT_BYTES:
             self._start(self._flush_when_drained(self._bus), "D-Bus properties that wait for the bus")
             return
-        self._is_flush_due = False
-        self._tell_dropped()
-        changed, self._changed = self._changed, {}
-        for (path, name), properties in changed.items():
-            self._announce(path, self._exported(path, name), properties)
+        self._is_flush_due, self._is_flushing = False, True  # all of this, however much it is: it would be told by nobody later
+        try:
+            self._tell_dropped()
+            changed, self._changed = self._changed, {}
+            for (path, name), properties in changed.items():
+                self._announce(path, self._exported(path, name), properties)
+        finally:
+            self._is_flushing = False
 
     async def _flush_when_drained(self, bus: SessionBus) -> None:
         await bus.signals_taken(BACKLOG_LIMIT_BYTES // 2)
@@ -200,7 +203,7 @@ class Objects:
         """Send a signal where there is a bus that takes it."""
         if self._bus is None:
             return
-        if self._bus.signal_backlog_bytes > BACKLOG_LIMIT_BYTES:
+        if self._bus.signal_backlog_bytes > BACKLOG_LIMIT_BYTES and not self._is_flushing:
             _log.debug("Dropped the signal %s.%s: the bus takes nothing", interface.name, member)
             self._dropped.add(member)
             self._flush_later()

@@ -171,9 +171,11 @@ class Presence:
 
     async def _look_behind(self, lock: Path) -> None:
         holder = None
-        with suppress(Refused):  # no more threads: another look comes
-            holder = await in_thread(lock_holder, lock)
-        self._reading = None
+        try:
+            with suppress(Refused):  # no more threads: another look comes
+                holder = await in_thread(lock_holder, lock)
+        finally:
+            self._reading = None
         self._try(holder)
 
     def _try(self, holder: int | None) -> None:

@@ -16,7 +16,7 @@ from jackd_router.core.deciding.speakers import speakers
 from jackd_router.core.deciding.words import because, pair_text
 from jackd_router.core.errors import Refused, RouterError, RuledOut
 from jackd_router.core.graph import Connection, Graph
-from jackd_router.core.ports import check_connectable
+from jackd_router.core.ports import check_connectable, has_ends
 from jackd_router.core.undo import Hold, PairChange, PairsChanged, Standing
 from jackd_router.runtime.reconciler import Reconciler
 from jackd_router.runtime.slices import run_in_slices
@@ -92,7 +92,12 @@ class ByHand:
         await self._ways.applied()
         # As it is, not as the server answered: it may have been late, and a rule, or another program, may have undone it.
         now = self._graph.connections
-        failed = {pair: str(errors.get(pair, "it was made again at once")) for pair in cut if pair in now}
+        # Only where both ports are still there has a pair been cut: else it went, with the server perhaps.
+        failed = {
+            pair: str(errors.get(pair, "it was made again at once"))
+            for pair in cut
+            if pair in now or (pair in errors and not has_ends(self._graph, pair))
+        }
         return failed | {pair: str(errors.get(pair, "it was cut again at once")) for pair in made if pair not in now}
 
     def _complaints(self, made: Sequence[Connection], cut: Sequence[Connection]) -> Generator[None, None, dict[Connection, str]]:

@@ -67,9 +67,8 @@ class Publisher:
 
     @contextmanager
     def one_burst(self) -> Iterator[None]:
-        """Tell at the end what changes meanwhile, as one burst; what takes long is told by the way."""
-        if not self._calls:
-            self.flush()
+        """Tell at the end what changes meanwhile, as one burst; what takes long is told by the way, or with what others do."""
+        self.flush()
         self._calls += 1
         try:
             yield
@@ -79,14 +78,10 @@ class Publisher:
 
     def _schedule(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_ONE_BURST_S if self._calls else _BURST_S, self._tell_all)
+            self._timer = asyncio.get_running_loop().call_later(_ONE_BURST_S if self._calls else _BURST_S, self.flush)
 
     def flush(self) -> None:
-        """Tell everything that waits, but for the end of a call that changes many things."""
-        if not self._calls:
-            self._tell_all()
-
-    def _tell_all(self) -> None:
+        """Tell everything that waits."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -89,7 +89,7 @@ class Router:
             by_hand.Ways(
                 note=lambda step: self.undo.note(step),
                 one_burst=self._publisher.one_burst,
-                applied=self._applied,
+                applied=self._settled,
             ),
         )
         self.snapshots = Snapshots(
@@ -112,7 +112,7 @@ class Router:
                 switch_profile=self._switch_profile,
                 put_switch=self._put_switch,
                 enable_rules=self._enable_rules,
-                applied=self._applied,
+                applied=self._settled,
                 steps_changed=self._steps_changed,
             ),
         )
@@ -410,13 +410,17 @@ class Router:
         return "released" if released else "not-held"
 
     async def _applied(self) -> None:
+        """Wait until everything that was asked for is applied, and told."""
+        await self._settled()
+        self._publisher.flush()
+
+    async def _settled(self) -> None:
         """Wait until everything that was asked for is applied, but not for ever: a server may not answer."""
         try:
             async with asyncio.timeout(0 if self.server.phase is ServerPhase.UNRESPONSIVE else _APPLY_S):
                 await self._reconciler.idle()
         except TimeoutError:
             log.warning("Applying the rules takes longer; going on in the background")
-        self._publisher.flush()
 
     # ---- profiles
 

@@ -15,7 +15,7 @@ from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.deciding.plan import Deed, Situation
 from jackd_router.core.deciding.words import inactive_because
 from jackd_router.core.errors import NoSuchRule, Problem
-from jackd_router.core.graph import Connection, Graph, Port, PortName
+from jackd_router.core.graph import Connection, Graph, Port, PortName, client_of
 from jackd_router.core.names import nearest, shown
 from jackd_router.core.steps import run_at_once
 from jackd_router.core.undo import Switch
@@ -267,12 +267,18 @@ class Rules:
 
         Neither is what rules may not do now, what another program undid, and what needs a port that has gone.
         """
-        now, failures = self._graph.connections, self._reconciler.ledger.failures
+        now, ports, failures = self._graph.connections, self._graph.ports, self._reconciler.ledger.failures
+
+        def was_cut(pair: Connection) -> bool:
+            """Also with a port of ours that is not wanted any more; but not with all ports, when the server went."""
+            stays = (end in ports or (bool(ports) and client_of(end) == self.client_name) for end in pair)
+            return pair not in now and all(stays)
+
         open_ones = [*(pair for pair in report.connect if pair not in now), *(pair for pair in report.disconnect if pair in now)]
         return replace(
             report,
             connect=tuple(pair for pair in report.connect if pair in now),
-            disconnect=tuple(pair for pair in report.disconnect if pair not in now),
+            disconnect=tuple(filter(was_cut, report.disconnect)),
             failed=tuple(pair for pair in open_ones if pair in failures),
         )
 

@@ -117,8 +117,9 @@ class Snapshots:
             self._surroundings.require_server()
             wanted = in_order(self._swapped(snapshot.connections))
             surplus = in_order(self._graph.connections.difference(wanted)) if exact else ()
-            missing = tuple(pair for pair in wanted if not all(end in self._graph.ports for end in pair))
-            there = [pair for pair in wanted if pair not in missing]
+            ports = self._graph.ports
+            there = [pair for pair in wanted if all(end in ports for end in pair)]
+            missing = tuple(pair for pair in wanted if not all(end in ports for end in pair))
             before = self._by_hand.standings((*surplus, *there))
             with self._by_hand.one_burst():
                 # To cut comes first: what is in the way of a rule, or would close a loop, is gone when the rest is made.

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from dbus_next import Message, MessageFlag
 
-from jackd_router.dbus_api import errors
+from jackd_router.dbus_api import errors, objects
 from jackd_router.dbus_api.errors import BusLost, CallError
 from jackd_router.dbus_api.interface_xml import OBJECT_MANAGER, PEER, PROPERTIES
 from jackd_router.dbus_api.message_bus import Connection, variant
@@ -403,12 +403,32 @@ async def test_objects_that_come_and_go_while_the_bus_stands_still_are_told(sess
             await asyncio.sleep(0)
         finally:
             os.kill(session_bus.pid, signal.SIGCONT)
-        await until(lambda: seen[-1].member == "InterfacesAdded" and seen[-1].body[0] == comes)
+        await until(lambda: seen[-1].member == "InterfacesRemoved" and seen[-1].body[0] == passes)
         told = [(got.member.removeprefix("Interfaces"), got.body[0]) for got in seen[3:] if got.member != "Ticked"]
-        assert told == [("Removed", goes), ("Removed", changes), ("Added", changes), ("Added", comes)]
+        assert told == [("Removed", goes), ("Removed", changes), ("Added", changes), ("Added", comes), ("Removed", passes)]
         assert dropped == [{"Ticked"}]
         on.objects.remove(stays)
         await until(lambda: seen[-1].member == "InterfacesRemoved")
+
+
+async def test_what_is_told_later_is_told_whole(session_bus: BusDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "BACKLOG_LIMIT_BYTES", 20_000)
+    async with served(session_bus.address) as on:
+        seen = await collect(on)
+        paths = [f"{ROOT}/many{number}" for number in range(100)]  # 500 bytes each
+        os.kill(session_bus.pid, signal.SIGSTOP)
+        try:
+            for number in range(30):
+                on.objects.signal(ROOT, NAME, "Ticked", number, "x" * 10_000)
+            for path in paths:
+                on.objects.add(path, {INTERFACE: on.probe})
+            for path in (ROOT, *paths):
+                on.objects.changed(path, NAME, "Level")
+            await asyncio.sleep(0)
+        finally:
+            os.kill(session_bus.pid, signal.SIGCONT)
+        await until(lambda: len([got for got in seen if got.member == "PropertiesChanged"]) == 101)
+        assert [got.body[0] for got in seen if got.member == "InterfacesAdded"] == paths
 
 
 async def test_answers_of_others_drop_no_signal(session_bus: BusDaemon) -> None:
