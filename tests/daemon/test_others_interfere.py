@@ -158,7 +158,8 @@ def test_a_rival_is_not_fought_in_a_busy_loop(
         eventually(lambda: '"contested": [["synth:left", "desk:left", 2, ' in state.read_text(), timeout=20)
         # On PipeWire it may act on what has been undone already.
         assert rival.times <= (5 if running_server.implementation is Implementation.JACK2 else 10)
-        assert router.output().count("it has its way for") == 1  # said once
+        # Said once to each client that we were: PipeWire's libjack (0.3.65) may hang, and another host takes the place of ours.
+        assert router.output().count("it has its way for") == router.output().count(" Connected to ")
         assert "another program keeps undoing what rules do to a connection" in remote.read("Manager.StatusText")
         assert remote.call("Rules.Explain", "ss", *LEFT)[0] == "contested"
         # The rest goes on as ever.
