@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from jackd_router.core.deciding.words import pair_text
 from jackd_router.core.graph import Connection
-from jackd_router.core.names import one_line, shown
+from jackd_router.core.names import shown
 
 DEPTH = 100
 """Steps that are remembered; an older one is forgotten."""
@@ -107,7 +108,7 @@ def _group(verb: str, changes: Sequence[PairChange], belongs: Callable[[PairChan
     """Give `connected a:b -> c:d`, or how many they are; "" for none."""
     pairs = [change.connection for change in changes if belongs(change)]
     if len(pairs) == 1:
-        return one_line(f"{verb} {shown(pairs[0].source)} -> {shown(pairs[0].destination)}")
+        return f"{verb} {pair_text(pairs[0])}"
     return f"{verb} {len(pairs)} pairs" if pairs else ""
 
 

@@ -149,7 +149,7 @@ class Objects:
     @property
     def _is_behind(self) -> bool:
         """Whether the bus takes nothing now, or what it did not take is still to be told."""
-        return bool(self._untold) or (self._bus is not None and self._bus.signal_backlog_bytes > BACKLOG_LIMIT_BYTES)
+        return bool(self._untold) or (self._bus is not None and _is_full(self._bus))
 
     def _exported(self, path: str, interface: str) -> Exported:
         exported = self._tree.at(path)
@@ -159,7 +159,7 @@ class Objects:
 
     def _flush(self) -> None:
         """Announce the properties that have changed, unless the bus takes nothing now: then when it does again."""
-        if self._bus is not None and self._bus.signal_backlog_bytes > BACKLOG_LIMIT_BYTES:
+        if self._bus is not None and _is_full(self._bus):
             self._start(self._flush_when_drained(self._bus), "D-Bus properties that wait for the bus")
             return
         self._is_flush_due, self._is_flushing = False, True  # all of this, however much it is: it would be told by nobody later
@@ -203,7 +203,7 @@ class Objects:
         """Send a signal where there is a bus that takes it."""
         if self._bus is None:
             return
-        if self._bus.signal_backlog_bytes > BACKLOG_LIMIT_BYTES and not self._is_flushing:
+        if _is_full(self._bus) and not self._is_flushing:
             _log.debug("Dropped the signal %s.%s: the bus takes nothing", interface.name, member)
             self._dropped.add(member)
             self._flush_later()
@@ -294,6 +294,11 @@ class Objects:
         if call.signature != method.inputs:
             raise CallError(INVALID_ARGS, f"{call.member} takes ({method.inputs}), not ({call.signature})")
         return method, exported
+
+
+def _is_full(bus: SessionBus) -> bool:
+    """Tell whether so much waits for the bus that it is to get no more signals now."""
+    return bus.signal_backlog_bytes > BACKLOG_LIMIT_BYTES
 
 
 def _refuse(bus: SessionBus, call: Call, error: CallError) -> None:

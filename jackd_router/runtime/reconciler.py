@@ -17,6 +17,7 @@ from jackd_router.core.config import Config, Manual, Rule
 from jackd_router.core.deciding.matcher import Matcher, Verdict
 from jackd_router.core.deciding.plan import Deed, Situation, Step
 from jackd_router.core.graph import Connection, Graph, PortName
+from jackd_router.core.ports import has_ends
 from jackd_router.jack_io.host_process import HostProcess
 from jackd_router.runtime.announcer import Announcer, Audience
 from jackd_router.runtime.connection_requests import ConnectionRequests
@@ -438,7 +439,7 @@ class Reconciler:
                 return False
             self._wait(connection)
             return True
-        if not all(end in self._graph.ports for end in connection):
+        if not has_ends(self._graph, connection):
             return True
         if self._quiet.is_busy(connection, now, is_fan_out=self.matcher.is_fan_out(connection)):
             self._wait(connection)

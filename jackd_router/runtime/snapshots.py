@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from jackd_router.core.graph import Connection, Graph
+from jackd_router.core.ports import has_ends
 from jackd_router.core.snapshot import (
     Snapshot,
     check_description,
@@ -117,9 +118,8 @@ class Snapshots:
             self._surroundings.require_server()
             wanted = in_order(self._swapped(snapshot.connections))
             surplus = in_order(self._graph.connections.difference(wanted)) if exact else ()
-            ports = self._graph.ports
-            there = [pair for pair in wanted if all(end in ports for end in pair)]
-            missing = tuple(pair for pair in wanted if not all(end in ports for end in pair))
+            there = [pair for pair in wanted if has_ends(self._graph, pair)]
+            missing = tuple(pair for pair in wanted if not has_ends(self._graph, pair))
             before = self._by_hand.standings((*surplus, *there))
             with self._by_hand.one_burst():
                 # To cut comes first: what is in the way of a rule, or would close a loop, is gone when the rest is made.

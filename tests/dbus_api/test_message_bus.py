@@ -110,14 +110,11 @@ async def test_a_bus_that_stands_still_loses_nothing(session_bus: BusDaemon) -> 
     seen: list[int] = []
     async with served(session_bus.address) as on:
         await on.client.subscribe(SignalMatch(interface=NAME), lambda got: seen.append(got.body[0]))
-        os.kill(session_bus.pid, signal.SIGSTOP)
-        try:
+        with session_bus.standing_still():
             for number in range(3_000):
                 on.bus.emit(ROOT, NAME, "Ticked", "us", [number, "x" * 1_000])
             await asyncio.sleep(0)
             assert on.bus.backlog_bytes > 1_000_000
-        finally:
-            os.kill(session_bus.pid, signal.SIGCONT)
         await on.bus.drained()
         await until(lambda: len(seen) == 3_000)
         assert seen == list(range(3_000))
@@ -380,15 +377,12 @@ async def test_no_bus_at_any_address_tells_why(tmp_path: Path) -> None:
 
 async def test_a_frozen_bus_does_not_keep_us_waiting(session_bus: BusDaemon) -> None:
     async with await open_bus(session_bus) as bus:
-        os.kill(session_bus.pid, signal.SIGSTOP)
-        try:
+        with session_bus.standing_still():
             with pytest.raises(BusLost, match=r"no answer within 0\.2 s"):
                 await SessionBus.open([session_bus.address], deadline_s=0.2)
             with pytest.raises(CallError, match=r"did not answer GetId within 0\.2 s") as error:
                 await bus.call(DBUS, DBUS_PATH, DBUS, "GetId", deadline_s=0.2)
             assert error.value.name == NO_REPLY
-        finally:
-            os.kill(session_bus.pid, signal.SIGCONT)
         assert await bus.call(DBUS, DBUS_PATH, DBUS, "GetId")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -365,16 +363,13 @@ async def test_changes_of_one_turn_are_one_signal_after_the_others(
 async def test_changes_while_the_bus_stands_still_are_told_when_it_goes_on(session_bus: BusDaemon) -> None:
     async with served(session_bus.address) as on:
         seen = await collect(on)
-        os.kill(session_bus.pid, signal.SIGSTOP)
-        try:
+        with session_bus.standing_still():
             for number in range(4_000):
                 on.objects.signal(ROOT, NAME, "Ticked", number, "x" * 1_000)
             backlog = on.bus.backlog_bytes
             assert 1_000_000 < backlog < 1_100_000  # what came after is dropped
             on.objects.changed(ROOT, NAME, "Level")
             await asyncio.sleep(0)
-        finally:
-            os.kill(session_bus.pid, signal.SIGCONT)
         await until(lambda: seen and seen[-1].member == "PropertiesChanged")
         ticks = [got.body[0] for got in seen[:-1]]
         assert ticks == list(range(len(ticks)))
@@ -391,8 +386,7 @@ async def test_objects_that_come_and_go_while_the_bus_stands_still_are_told(sess
         for path in (stays, goes, changes):
             on.objects.add(path, {INTERFACE: on.probe})
         await until(lambda: len(seen) == 3)
-        os.kill(session_bus.pid, signal.SIGSTOP)
-        try:
+        with session_bus.standing_still():
             for number in range(1_500):
                 on.objects.signal(ROOT, NAME, "Ticked", number, "x" * 1_000)
             on.objects.remove(goes)
@@ -401,8 +395,6 @@ async def test_objects_that_come_and_go_while_the_bus_stands_still_are_told(sess
                 on.objects.add(path, {INTERFACE: on.probe})
             on.objects.remove(passes)
             await asyncio.sleep(0)
-        finally:
-            os.kill(session_bus.pid, signal.SIGCONT)
         await until(lambda: seen[-1].member == "InterfacesRemoved" and seen[-1].body[0] == passes)
         told = [(got.member.removeprefix("Interfaces"), got.body[0]) for got in seen[3:] if got.member != "Ticked"]
         assert told == [("Removed", goes), ("Removed", changes), ("Added", changes), ("Added", comes), ("Removed", passes)]
@@ -416,8 +408,7 @@ async def test_what_is_told_later_is_told_whole(session_bus: BusDaemon, monkeypa
     async with served(session_bus.address) as on:
         seen = await collect(on)
         paths = [f"{ROOT}/many{number}" for number in range(100)]  # 500 bytes each
-        os.kill(session_bus.pid, signal.SIGSTOP)
-        try:
+        with session_bus.standing_still():
             for number in range(30):
                 on.objects.signal(ROOT, NAME, "Ticked", number, "x" * 10_000)
             for path in paths:
@@ -425,8 +416,6 @@ async def test_what_is_told_later_is_told_whole(session_bus: BusDaemon, monkeypa
             for path in (ROOT, *paths):
                 on.objects.changed(path, NAME, "Level")
             await asyncio.sleep(0)
-        finally:
-            os.kill(session_bus.pid, signal.SIGCONT)
         await until(lambda: len([got for got in seen if got.member == "PropertiesChanged"]) == 101)
         assert [got.body[0] for got in seen if got.member == "InterfacesAdded"] == paths
 
@@ -434,15 +423,12 @@ async def test_what_is_told_later_is_told_whole(session_bus: BusDaemon, monkeypa
 async def test_answers_of_others_drop_no_signal(session_bus: BusDaemon) -> None:
     async with served(session_bus.address) as on:
         seen = await collect(on)
-        os.kill(session_bus.pid, signal.SIGSTOP)
-        try:
+        with session_bus.standing_still():
             for number in range(20):
                 answered = Call(f":1.{number}", ROOT, NAME, "Echo", "s", ["x"], 1, wants_reply=True)
                 on.bus.answer(answered, "s", ["x" * 100_000])
             assert on.bus.backlog_bytes > BACKLOG_LIMIT_BYTES
             on.objects.signal(ROOT, NAME, "Ticked", 7, "")
-        finally:
-            os.kill(session_bus.pid, signal.SIGCONT)
         await until(lambda: seen)
         assert seen[0].body == [7, ""]
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from xml.sax.saxutils import escape
@@ -79,6 +83,16 @@ class SessionBus:
         """End the bus as a crash would: every connection breaks."""
         assert self._process is not None, "the bus was never started"
         self._process.kill()
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let it take nothing and hand on nothing meanwhile."""
+        stopped = self.pid
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(stopped, signal.SIGCONT)
 
     @property
     def pid(self) -> int:

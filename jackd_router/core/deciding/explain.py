@@ -16,7 +16,7 @@ from jackd_router.core.deciding.words import because, not_chosen, pair_text, say
 from jackd_router.core.errors import IncompatiblePorts
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.names import shown
-from jackd_router.core.ports import also_called, check_connectable
+from jackd_router.core.ports import also_called, check_connectable, has_ends
 from jackd_router.core.selecting.selectors import flow
 
 
@@ -97,7 +97,7 @@ def explain(connection: Connection, now: Situation, facts: Facts) -> Explanation
     if connection.source == connection.destination:
         return Explanation(State.NOT_CONNECTED, f"{pair_text(connection)} cannot be connected: that is one port")
     try:
-        if all(end in now.graph.ports for end in connection):
+        if has_ends(now.graph, connection):
             return _explain(connection, now, facts)
         return _explain_absent(connection, now, facts)
     except IncompatiblePorts as error:
