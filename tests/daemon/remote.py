@@ -76,6 +76,10 @@ class Remote:
         """Give every signal of this name that came so far."""
         return [signal for signal in tuple(self._signals) if signal.member == member]
 
+    def applied(self) -> list[list[str]]:
+        """Give what rules have done since, as the signals told it: rule, action, source, destination."""
+        return [list(action) for signal in self.signals("Applied") for action in signal.body[0]]
+
     def owned(self) -> bool:
         """Whether a daemon has its name on the bus."""
         return bool(self._run(self._bus.call(names.DBUS, names.DBUS_PATH, names.DBUS, "NameHasOwner", "s", [names.BUS_NAME]))[0])

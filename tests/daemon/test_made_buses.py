@@ -83,13 +83,15 @@ def test_ports_and_connections_are_there_when_the_call_answers(
 ) -> None:
     start_router(UNWATCHED + TO_FX + MAIN)
     eventually(remote.connected)
+    eventually(lambda: has_ports(desk, 4))
     before = ours(desk)
     assert "dynamic-buses" in remote.read("Manager.Features")
     assert ['no [[bus]] is called "fx"' in text for text in warnings(remote)] == [True, True]
     assert create(remote, "fx", **STEREO) == FX
     assert warnings(remote) == []
-    assert ours(desk) == before | {f"router:fx_{way}_{channel}" for way in ("in", "out") for channel in "LR"}
-    assert desk.connections() == THROUGH_FX
+    fx = {f"router:fx_{way}_{channel}" for way in ("in", "out") for channel in "LR"}
+    desk.assert_seen(lambda: ours(desk), before | fx)
+    desk.assert_connections(THROUGH_FX)
     assert managed(remote) == {bus_path("main"), FX}
     assert [signal.body[0] for signal in remote.signals("InterfacesAdded")] == [FX]
     (signal,) = remote.signals("InterfacesAdded")
@@ -97,8 +99,8 @@ def test_ports_and_connections_are_there_when_the_call_answers(
     assert remote.read("Bus.Active", path=FX) is True
     assert remote.read("Bus.Origin", path=bus_path("main")).endswith("router.toml:13")
     remote.call("Buses.RemoveBus", "s", "fx")
-    assert ours(desk) == before
-    assert desk.connections() == set()
+    desk.assert_seen(lambda: ours(desk), before)
+    desk.assert_connections(set())
     assert len(warnings(remote)) == 2
     assert managed(remote) == {bus_path("main")}
     eventually(lambda: [signal.body for signal in remote.signals("InterfacesRemoved")] == [[FX, [BUS]]])
@@ -265,7 +267,7 @@ def test_a_bus_of_the_configuration_takes_the_place_of_a_made_one(
     assert (remote.read("Bus.Gain", path=FX), remote.read("Bus.Mute", path=FX)) == (-3.0, True)
     assert remote.read("Bus.Origin", path=FX) == f"{router.config_path}:13"
     eventually(lambda: any("Origin" in signal.body[1] for signal in remote.signals("PropertiesChanged") if signal.path == FX))
-    assert desk.connections() == THROUGH_FX
+    desk.assert_connections(THROUGH_FX)
     assert not any(signal.body[5] for signal in remote.signals("GraphChanged")), "a connection was cut meanwhile"
     error = remote.error("Buses.RemoveBus", "s", "fx")
     assert (error.name, "take it out there" in error.text) == (f"{ERROR_PREFIX}.ReadOnlyConfig", True)
@@ -424,7 +426,7 @@ def test_plan_and_explanation_know_a_made_bus(desk: JackClient, start_router: St
     assert (report["disconnect"], report["unmet"]) == ([], [])
     router.write_config(UNWATCHED + TO_FX)
     reload(remote)
-    assert desk.connections() == THROUGH_FX
+    desk.assert_connections(THROUGH_FX)
     state, summary, _ = remote.call("Rules.Explain", "ss", "synth:left", "router:fx_in_L")
     assert (state, "synth to the effects" in summary) == ("connected", True)
     # The copy that a start with a broken file uses holds what the files say: the made bus is beside it all the same.

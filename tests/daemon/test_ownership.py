@@ -43,7 +43,7 @@ def test_a_rule_that_goes_while_the_daemon_is_away_takes_its_connections_along(
     desk.connect(*CROSSED)  # of somebody else
     eventually(lambda: kept(router).count("synth to desk") == 2)
     end(router, how)
-    assert desk.connections() == {LEFT, RIGHT, CROSSED}
+    desk.assert_connections({LEFT, RIGHT, CROSSED})
     router.config_path.write_text(WANT.replace(":*", ":left"))
     router.start()
     eventually(lambda: desk.connections() == {LEFT, CROSSED})
@@ -60,7 +60,7 @@ def test_what_a_rule_wants_is_adopted_without_cutting_sound(desk: JackClient, st
     assert "onnected synth" not in router.output()[begin:]
     router.config_path.write_text("")
     remote.call("Config.Reload", "a{sv}", NO_OPTIONS)
-    assert desk.connections() == set()
+    desk.assert_connections(set())
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
@@ -73,7 +73,7 @@ def test_holds_stay(desk: JackClient, start_router: StartRouter, remote: Remote,
     end(router, how)
     router.start()
     eventually(lambda: remote.read("Rules.Held") == [[*LEFT]])
-    assert desk.connections() == {RIGHT}
+    desk.assert_connections({RIGHT})
     remote.call("Rules.ReleaseHold", "ssa{sv}", *LEFT, NO_OPTIONS)
     eventually(lambda: desk.connections() == {LEFT, RIGHT})
 
@@ -88,7 +88,7 @@ def test_the_death_of_the_host_ends_no_hold(desk: JackClient, start_router: Star
     os.kill(host, signal.SIGKILL)
     eventually(lambda: remote.read("Rules.Held") == [])
     eventually(lambda: remote.read("Rules.Held") == [[*LEFT]])
-    assert desk.connections() == {RIGHT}
+    desk.assert_connections({RIGHT})
     assert "was lost" not in router.output()
 
 

@@ -126,7 +126,7 @@ def test_a_switch_is_answered_when_the_rules_are_applied(
     for profile, wanted in (("live", RIGHT), ("night", LEFT), ("live", RIGHT), ("default", LEFT)):
         switch(remote, profile)
         assert remote.connections("synth:*") == wanted
-        assert synth.connections() == wanted
+        synth.assert_connections(wanted)
 
 
 def test_a_hold_ends_with_the_profile(

@@ -55,7 +55,7 @@ def test_a_broken_file_changes_nothing(
     assert remote.read("Manager.Status") == "degraded"
     assert "the older one stays in force" in remote.read("Manager.StatusText")
     assert rules(remote) == ["synth to the left"]
-    assert synth.connections() == LEFT
+    synth.assert_connections(LEFT)
     synth.unregister("out")
     synth.register("out")
     eventually(lambda: synth.connections() == LEFT)
@@ -99,7 +99,7 @@ def test_a_dry_run_only_tells(
     assert (valid, problems) == (True, [])
     assert (report["connect"], report["disconnect"]) == ([[*pair] for pair in RIGHT], [[*pair] for pair in LEFT])
     assert rules(remote) == ["synth to the left"]
-    assert synth.connections() == LEFT
+    synth.assert_connections(LEFT)
 
 
 BUSES = """

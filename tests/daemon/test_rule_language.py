@@ -81,7 +81,7 @@ def test_a_recorder_gets_what_the_desk_gets(synth: JackClient, start_client: Sta
     start_client("desk", inputs=["left", "right"])
     start_client("recorder", inputs=["in_1", "in_2"])
     start_router(rule("record", follow='"desk:*"', to='"recorder:*"'))
-    assert synth.connections() == set()
+    synth.assert_connections(set())
     synth.connect("synth:left", "desk:right")
     eventually(lambda: synth.connections() == {("synth:left", "desk:right"), ("synth:left", "recorder:in_2")})
     synth.disconnect("synth:left", "desk:right")
@@ -114,7 +114,7 @@ def test_all_of_two_clients_or_nothing(
     start_router(rule("both", from_='"synth:*"', to='"desk:*"', complete="true"))
     eventually(remote.connected)
     assert "(complete)" in remote.call("Rules.Explain", "ss", "synth:left", "desk:left")[1]
-    assert synth.connections() == set()
+    synth.assert_connections(set())
     desk.register("right", flow="input")
     eventually(lambda: synth.connections() == stereo("synth", "desk"))
     desk.unregister("right")
@@ -127,7 +127,7 @@ def test_the_guard_refuses_feedback_until_a_rule_allows_it(
     guitar = rule("guitar", from_='"system:capture_1"', to='"system:playback_*"')
     router = start_router(guitar)
     pair = ("system:capture_1", "system:playback_1")
-    eventually(lambda: ["guitar", "refused", *pair] in [a for s in remote.signals("Applied") for a in s.body[0]])
+    eventually(lambda: ["guitar", "refused", *pair] in remote.applied())
     state, summary, _ = remote.call("Rules.Explain", "ss", *pair)
     assert state == "refused"
     assert "allow_feedback = true" in summary

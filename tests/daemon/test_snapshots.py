@@ -110,12 +110,12 @@ def test_what_was_connected_is_connected_again(router: RouterProcess, desk: Jack
     eventually(lambda: remote.connections("desk") == {CROSSED})
     assert restore(remote, "the evening", dry_run=True) == {"connected": {LEFT}}
     assert restore(remote, "the evening", dry_run=True, exact=True) == {"connected": {LEFT}, "disconnected": {CROSSED}}
-    assert desk.connections() == {CROSSED}
+    desk.assert_connections({CROSSED})
     assert restore(remote, "the evening") == {"connected": {LEFT}}
-    assert desk.connections() == {CROSSED, LEFT}
+    desk.assert_connections({CROSSED, LEFT})
     assert restore(remote, "the evening") == {}
     assert restore(remote, "the evening", exact=True) == {"disconnected": {CROSSED}}
-    assert desk.connections() == {LEFT}
+    desk.assert_connections({LEFT})
 
     remote.call("Snapshots.Delete", "s", "the evening")
     assert listed(remote) == ["empty 2", "empty 10"]
@@ -250,7 +250,7 @@ def test_what_a_rule_forbids_is_not_made(router: RouterProcess, desk: JackClient
         assert restore(remote, "crossed", dry_run=dry_run) == {"failed": {CROSSED}}
     (reason,) = reasons(remote, "crossed")
     assert "never crossed" in reason
-    assert desk.connections() == {LEFT, RIGHT}
+    desk.assert_connections({LEFT, RIGHT})
 
 
 def test_what_a_rule_wants_is_held_until_a_snapshot_has_it(router: RouterProcess, desk: JackClient, remote: Remote) -> None:
@@ -261,10 +261,10 @@ def test_what_a_rule_wants_is_held_until_a_snapshot_has_it(router: RouterProcess
     save(remote, "both")
     assert restore(remote, "left alone", exact=True) == {"disconnected": {RIGHT}}
     assert pairs_in(remote.read("Rules.Held")) == {RIGHT}
-    assert desk.connections() == {LEFT}
+    desk.assert_connections({LEFT})
     assert restore(remote, "both") == {"connected": {RIGHT}}
     assert remote.read("Rules.Held") == []
-    assert desk.connections() == {LEFT, RIGHT}
+    desk.assert_connections({LEFT, RIGHT})
 
 
 def test_what_a_rule_enforces_stays(router: RouterProcess, desk: JackClient, remote: Remote) -> None:
@@ -276,7 +276,7 @@ def test_what_a_rule_enforces_stays(router: RouterProcess, desk: JackClient, rem
     assert restore(remote, "left alone", exact=True) == {"failed": {RIGHT}}
     (reason,) = reasons(remote, "left alone", exact=True)
     assert reason == 'synth:right -> desk:right would be made again: rule "synth to desk" enforces it'
-    assert desk.connections() == {LEFT, RIGHT}
+    desk.assert_connections({LEFT, RIGHT})
     assert "onnected synth" not in router.output()[begin:]
 
 
@@ -291,7 +291,7 @@ def test_what_is_in_the_way_of_another_is_cut_first(router: RouterProcess, desk:
     eventually(lambda: desk.connections() == {CROSSED})
     assert restore(remote, "left alone") == {"failed": {LEFT}}
     assert restore(remote, "left alone", exact=True) == {"connected": {LEFT}, "disconnected": {CROSSED}}
-    assert desk.connections() == {LEFT}
+    desk.assert_connections({LEFT})
 
 
 def test_what_a_rule_cuts_again_is_told_as_failed(router: RouterProcess, desk: JackClient, remote: Remote) -> None:
@@ -308,7 +308,7 @@ def test_what_a_rule_cuts_again_is_told_as_failed(router: RouterProcess, desk: J
     assert pairs_in(told["connected"]) == {CROSSED}
     assert pairs_in(told["failed"]) == {LEFT}
     assert told["reasons"] == ["it was cut again at once"]
-    assert desk.connections() == {CROSSED}
+    desk.assert_connections({CROSSED})
 
 
 def test_ports_of_another_type_are_told(

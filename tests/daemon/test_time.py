@@ -151,4 +151,4 @@ def test_nobody_is_blamed_for_a_time_in_which_all_stood_still(
     assert (remote.read("Server.State"), remote.read("Manager.Status")) == ("connected", "ok")
     assert "does not answer" not in router.output()
     assert remote.read("Rules.Held") == [[*LEFT]]
-    assert desk.connections() == {RIGHT}
+    desk.assert_connections({RIGHT})

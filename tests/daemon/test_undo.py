@@ -47,7 +47,7 @@ Pair = tuple[str, str]
 def router(desk: JackClient, start_router: StartRouter, remote: Remote) -> RouterProcess:
     """Give a daemon that has made the connections which its rules want."""
     router = start_router(CONFIG)
-    eventually(lambda: remote.connections("synth") == {LEFT, RIGHT})
+    eventually(lambda: remote.connections("synth") == wired(desk) == {LEFT, RIGHT})
     return router
 
 

@@ -56,7 +56,7 @@ async def test_connections_are_made_and_told(
     pair = (b"synth:out", b"system:playback_2")
     assert await host.ask(protocol.CONNECT, *pair) == (0,)
     assert await host.ask(protocol.CONNECT, *pair) == (errno.EEXIST,)
-    assert ("synth:out", "system:playback_2") in client.connections()
+    client.assert_connections({("synth:out", "system:playback_2")})
     await until(lambda: host.told(memory.EVENT_CONNECTION, 1))
     (event,) = host.told(memory.EVENT_CONNECTION, 1)
     assert (event.a, event.b) == (host.number_of(pair[0]), host.number_of(pair[1]))

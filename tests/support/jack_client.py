@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.eventually import eventually
-from tests.support.pipewire_server import client_env
+from tests.support.pipewire_server import client_env, is_pipewire
 
 Samples: TypeAlias = NDArray[np.float32]
 Answer: TypeAlias = dict[str, object]
@@ -182,6 +182,16 @@ class JackClient:
         pairs = self.ask("connections")["connections"]
         assert isinstance(pairs, list)
         return frozenset((str(source), str(destination)) for source, destination in pairs)
+
+    def assert_connections(self, expected: Set[tuple[str, str]]) -> None:
+        """Assert that these are all connections of the server, where something has just answered that they are."""
+        self.assert_seen(self.connections, expected)
+
+    def assert_seen(self, seen: Callable[[], object], expected: object) -> None:
+        """Assert what this client sees: on JACK2 now, whose clients share one memory; on PipeWire once the news reach it."""
+        if is_pipewire(self.server_name):
+            eventually(lambda: seen() == expected)
+        assert seen() == expected
 
     def set_buffer_size(self, frames: int) -> None:
         """Change the buffer size of the server."""

@@ -71,16 +71,21 @@ def device(name: str, channels: Sequence[str], *, is_source: bool, naming: str =
     )
 
 
+def is_pipewire(name: str) -> bool:
+    """Tell whether this names a PipeWire, by its folder, rather than a JACK2 server."""
+    return name.startswith("/")
+
+
 def server_env(name: str) -> dict[str, str]:
     """Give the environment in which programs meet a server: that of a JACK2 server's name, or PipeWire's of its folder."""
-    if not name.startswith("/"):
+    if not is_pipewire(name):
         return {"JACK_DEFAULT_SERVER": name}
     return {"PIPEWIRE_RUNTIME_DIR": name, "JACK_DEFAULT_SERVER": "none"}
 
 
 def client_env(name: str) -> dict[str, str]:
     """Give the environment in which a JACK client meets a server: its libjack is that of the server."""
-    return server_env(name) | ({"LD_LIBRARY_PATH": _LIBJACK} if name.startswith("/") else {})
+    return server_env(name) | ({"LD_LIBRARY_PATH": _LIBJACK} if is_pipewire(name) else {})
 
 
 class PipeWireServer(JackServer):
