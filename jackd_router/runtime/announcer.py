@@ -68,6 +68,14 @@ class Announcer:
         )
         self._audience.acted((request.rule, "failed", *connection))
 
+    def mistaken(self, asked: Connection, made: Connection) -> None:
+        """Tell of a connection that the server has made in place of another one."""
+        log.warning(
+            "JACK connected %s -> %s instead of %s -> %s, of which a port went meanwhile",
+            *map(shown, (*made, *asked)),
+            extra=fields_of(made, Event.CONNECT_FAILED),
+        )
+
     def held(self, connection: Connection, reason: str) -> None:
         """Tell of a pair that stays as somebody wanted it by hand."""
         log.info("%s -> %s is held: %s", *map(shown, connection), reason, extra=fields_of(connection, Event.HELD, REASON=reason))

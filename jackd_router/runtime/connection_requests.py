@@ -14,12 +14,10 @@ from jackd_router.core.errors import ServerLost
 from jackd_router.core.graph import Connection, Graph
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess, in_time
-from jackd_router.runtime.ledger import Ledger, Request
+from jackd_router.runtime.ledger import Ledger, Request, registrations
 
 _CALLER_S = 2.0
 """How long somebody who calls us waits for the server."""
-_ECHO_S = 1.0
-"""How long after the server's yes the notification may take before we look again."""
 
 OnResult = Callable[[Connection, Request, int, bool], None]
 """Told with libjack's code, and whether the pair is now as it was asked for."""
@@ -48,7 +46,8 @@ class ConnectionRequests:
     def ask(self, connection: Connection, connect: bool, rule: str, *, by_hand: bool = False) -> Request:
         """Ask the server to connect or to disconnect a pair."""
         assert self._host is not None
-        request = self._ledger.requests[connection] = Request(connect, rule, self._loop.time(), by_hand)
+        ends = registrations(self._graph, connection)
+        request = self._ledger.requests[connection] = Request(connect, rule, self._loop.time(), by_hand, ends)
         operation = protocol.CONNECT if connect else protocol.DISCONNECT
         names = (end.encode("utf-8", "surrogateescape") for end in connection)
         self._host.submit(lambda answer: self._answered(connection, request, answer), operation, *names)
@@ -79,27 +78,28 @@ class ConnectionRequests:
     def give_up_overdue(self) -> list[Connection]:
         """Forget requests whose echo should have come by now, and give the pairs that are to be looked at for it."""
         ledger, now = self._ledger, self._loop.time()
-        ledger.astray = {connection: request for connection, request in ledger.astray.items() if not _is_overdue(request, now)}
-        overdue = [connection for connection, request in ledger.requests.items() if _is_overdue(request, now)]
+        ledger.astray = {connection: request for connection, request in ledger.astray.items() if not request.is_overdue(now)}
+        overdue = [connection for connection, request in ledger.requests.items() if request.is_overdue(now)]
         for connection in overdue:
             del ledger.requests[connection]
         return overdue
 
     def _answered(self, connection: Connection, request: Request, answer: Answer | None) -> None:
         ledger = self._ledger
+        request.answered, request.since = True, self._loop.time()
         is_awaited = ledger.requests.get(connection) is request
         if not is_awaited and ledger.astray.get(connection) is not request:
             _tell(request, None if answer is None else answer[1])  # of a generation that is over
             return
         code = None if answer is None else int(answer[1])
+        if request.is_mistaken:
+            code = errno.ENOENT
         done = code == 0 or (code == errno.EEXIST and request.connect)
         if is_awaited:
             is_seen = request.echoed or (connection in self._graph.connections) is request.connect
         else:
             is_seen = request.echoed and request.connect  # that one was cut may have been told because the port went
-        if done and not is_seen:
-            request.answered, request.since = True, self._loop.time()  # the echo comes
-        else:
+        if not done or is_seen:  # else the echo comes
             ledger.finish(connection, request)
         _tell(request, code)
         if code is not None and (done or is_awaited):  # that it could not be done for a port that has gone says nothing
@@ -112,8 +112,3 @@ def _tell(request: Request, code: int | None) -> None:
     for future in request.waiting:
         if not future.done():
             future.set_result(code)
-
-
-def _is_overdue(request: Request, now: float) -> bool:
-    """Tell whether the notification of what the server has done should have come by now."""
-    return request.answered and now - request.since > _ECHO_S

@@ -10,6 +10,8 @@ from typing import Any
 
 from jackd_router.core.graph import Connection, Graph, PortName
 
+_ECHO_S = 1.0
+"""How long after the server's answer the notification of what it has done may take."""
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 5.0
 _UNDONE_TIMES, _UNDONE_WITHIN_S = 3, 5.0
 _PEACE_S = 600.0
@@ -26,10 +28,18 @@ class Request:
     since: float
     by_hand: bool = False
     """Somebody who called us asked for it."""
+    ends: tuple[int, int] | None = None
+    """The registrations of both ports when it was asked for."""
     waiting: list[asyncio.Future[int | None]] = field(default_factory=list)
     answered: bool = False
     echoed: bool = False
     """The notification of it came, be it that the opposite came after it."""
+    is_mistaken: bool = False
+    """The server has made another connection of it."""
+
+    def is_overdue(self, now: float) -> bool:
+        """Tell whether the notification of what the server has answered should have come by now."""
+        return self.answered and now - self.since > _ECHO_S
 
 
 @dataclass(slots=True)

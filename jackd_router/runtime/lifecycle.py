@@ -185,6 +185,11 @@ class ServerKeeper:
         """Whether libjack may know less of the graph than there is: PipeWire's loses events, and lists what is gone, for ever."""
         return self._library is Implementation.PIPEWIRE
 
+    @property
+    def mistakes_ports(self) -> bool:
+        """Whether a request may reach another port than it names: PipeWire's libjack asks by numbers, which are given again."""
+        return self._library is Implementation.PIPEWIRE
+
     def read_with_another_client(
         self,
         with_metadata: bool,

@@ -88,6 +88,10 @@ class Remote:
         """Whether the daemon is a client of a JACK server."""
         return bool(self.read("Server.State") == "connected")
 
+    def ports(self, pattern: str = "") -> set[str]:
+        """Give the full names of the ports that match, as the daemon sees them."""
+        return set(self.call("Graph.ListPorts", "sa{sv}", pattern, NO_OPTIONS))
+
     def connections(self, pattern: str = "") -> set[tuple[str, str]]:
         """Give the connections of which an end matches, as the daemon sees them."""
         return {(source, end) for source, end in self.call("Graph.ListConnections", "sa{sv}", pattern, NO_OPTIONS)}

@@ -46,7 +46,7 @@ def test_what_cannot_be_is_refused_and_named(
 ) -> None:
     start_client("keys", midi_inputs=["notes"])
     start_router("")
-    eventually(lambda: "keys:notes" in remote.call("Graph.ListPorts", "sa{sv}", "", NO_OPTIONS))
+    eventually(lambda: "keys:notes" in remote.ports())
     for member in ("Graph.Connect", "Graph.Disconnect"):
         for source, destination, error, culprit in IMPOSSIBLE:
             refused = remote.error(member, "ssa{sv}", source, destination, NO_OPTIONS)
@@ -92,7 +92,7 @@ def test_a_hold_stands_against_a_rule_until_it_ends(desk: JackClient, start_rout
         eventually(lambda: remote.read("Rules.Kept") == [])
         eventually(lambda: LEFT not in desk.connections())
         eventually(lambda: remote.connections() == set())
-        eventually(lambda: "desk:left" in remote.call("Graph.ListPorts", "sa{sv}", "", NO_OPTIONS))
+        eventually(lambda: "desk:left" in remote.ports())
 
 
 def test_a_cut_by_hand_is_respected_until_the_port_goes(desk: JackClient, start_router: StartRouter, remote: Remote) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from jackd_router.dbus_api.errors import CallError
 from jackd_router.jack_io.presence import lock_holder
-from tests.daemon.remote import Remote
+from tests.daemon.remote import NO_OPTIONS, Remote
 from tests.support.eventually import eventually
 from tests.support.jack_client import JackClient, exchanged
 from tests.support.jack_server import JackServer
@@ -49,6 +55,9 @@ name = "out"
 from = { bus = "main" }
 to = "ears"
 """
+
+_PIDFD_GETFD = 438
+"""The number of the system call, on every architecture of this century: Python 3.11 has no function for it."""
 
 # As systemd(1) passes a socket on: sd_listen_fds(3).
 ACTIVATED = """
@@ -257,3 +266,72 @@ def test_it_comes_back_after_each_death_beside_a_session_manager(
             manager.send(signal.SIGTERM)
             manager.wait()
     assert "ended by itself" not in router.output(), "libjack crashed"
+
+
+def sockets_of(pid: int) -> list[socket.socket]:
+    """Give duplicates of all that a server has: each holds what a client has sent and the server has not read."""
+    process = os.pidfd_open(pid)
+    links = {int(fd.name): str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    numbers = [fd for fd, link in links.items() if link.startswith("socket:")]
+    sockets = [socket.socket(fileno=ctypes.CDLL(None).syscall(_PIDFD_GETFD, process, fd, 0)) for fd in numbers]
+    os.close(process)
+    return sockets
+
+
+def unread(one: socket.socket) -> int:
+    """Give how many bytes wait in a socket."""
+    if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return 0
+    return int.from_bytes(fcntl.ioctl(one, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+@contextmanager
+def standing_still(server: PipeWireServer) -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Let the server stand still; give a function that calls another and returns when a request has reached the server."""
+    sockets = sockets_of(server.pid)
+    answers: list[Future[object]] = []
+    with ThreadPoolExecutor() as asking:
+        os.kill(server.pid, signal.SIGSTOP)
+
+        def ask(question: Callable[[], object]) -> None:
+            before = sum(map(unread, sockets))
+            answers.append(asking.submit(question))
+            eventually(lambda: sum(map(unread, sockets)) > before)
+
+        try:
+            yield ask
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+            for one in sockets:
+                one.close()
+        for answer in answers:
+            answer.result(10)
+
+
+@pytest.mark.parametrize("asks", ["a rule", "somebody"])
+def test_port_that_takes_the_place_of_one_that_went(pipewire: PipeWireServer, start: Start, remote: Remote, asks: str) -> None:
+    """PipeWire connects it instead of the one that was asked for: libjack asks by numbers that are given again."""
+    pipewire.start()
+    with (
+        JackClient(pipewire.name, "synth", outputs=["out"]) as synth,
+        JackClient(pipewire.name, "tape", inputs=["in"]) as tape,
+        JackClient(pipewire.name, "other") as other,
+    ):
+        router = start('[[rule]]\nname = "to tape"\nenabled = false\nfrom = "synth:out"\nto = "tape:in"\n')
+        eventually(lambda: remote.connected() and {"synth:out", "tape:in"} <= remote.ports())
+
+        def connect() -> None:
+            with suppress(CallError):  # there is no such port, unless the answer comes before the news
+                remote.call("Graph.Connect", "ssa{sv}", "synth:out", "tape:in", NO_OPTIONS)
+
+        with standing_still(pipewire) as ask:
+            ask(lambda: tape.unregister("in"))
+            ask(lambda: other.register("in", flow="input"))
+            if asks == "a rule":
+                ask(lambda: remote.call("Rules.SetRuleEnabled", "sba{sv}", "to tape", True, NO_OPTIONS))
+            else:
+                ask(connect)
+        told = "JACK connected synth:out -> other:in instead of synth:out -> tape:in, of which a port went meanwhile"
+        eventually(lambda: told in router.output())
+        eventually(lambda: "Disconnected synth:out -> other:in" in router.output())
+        eventually(lambda: not synth.connections() and not remote.connections())
