@@ -1,4 +1,4 @@
-"""Runs the soak: `python -m soak [deaths | frozen | mirror ...]`.
+"""Runs the soak: `python -m soak [deaths | frozen | frozen-pipewire | mirror ...]`.
 
 The environment says how much of it: SOAK_DEATHS, SOAK_FROZEN (seconds), SOAK_ROUNDS (of churn), and SOAK_SEED.
 """
@@ -17,7 +17,8 @@ from benchmarks.machine import chapter, describe
 from benchmarks.surroundings import Surroundings, surroundings
 from soak import deaths, frozen, mirror
 from soak.lag import Clocks, Lags, clocks
-from soak.studio import NATIVE, PLAYBACKS
+from soak.servers import Jack2, PipeWire
+from soak.studio import NATIVE
 
 MOST_LAG_MS = 20
 
@@ -47,14 +48,23 @@ def _deaths(around: Surroundings, files: Clocks) -> Found:
 
 
 def _frozen(around: Surroundings, files: Clocks) -> Found:
-    return frozen.run(around, files, around.server(playbacks=PLAYBACKS), _asked("SOAK_FROZEN", 60))
+    return frozen.run(around, files, Jack2(around), _asked("SOAK_FROZEN", 60))
+
+
+def _frozen_pipewire(around: Surroundings, files: Clocks) -> Found:
+    return frozen.run(around, files, PipeWire(around, is_managed=False), _asked("SOAK_FROZEN", 60))
 
 
 def _mirror(around: Surroundings, files: Clocks) -> Found:
     return mirror.run(around, files, around.server(), _asked("SOAK_ROUNDS", 1_000))
 
 
-CHAPTERS: dict[str, Callable[[Surroundings, Clocks], Found]] = {"deaths": _deaths, "frozen": _frozen, "mirror": _mirror}
+CHAPTERS: dict[str, Callable[[Surroundings, Clocks], Found]] = {
+    "deaths": _deaths,
+    "frozen": _frozen,
+    "frozen-pipewire": _frozen_pipewire,
+    "mirror": _mirror,
+}
 
 
 def main() -> int:

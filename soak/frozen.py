@@ -15,7 +15,8 @@ from jackd_router.dbus_api import names
 from jackd_router.dbus_api.errors import CallError
 from jackd_router.dbus_api.names import bus_path
 from soak.lag import METERED, Clocks
-from soak.studio import CONNECTIONS, GAINS_DB, NOTHING_BACK, Band, Look, band, config, why
+from soak.servers import Kind, of_rules
+from soak.studio import GAINS_DB, NOTHING_BACK, Band, Look, band, config, why
 from tests.daemon.remote import NO_OPTIONS, Remote
 from tests.support.eventually import eventually
 from tests.support.jack_server import JackServer
@@ -53,6 +54,7 @@ class Freeze:
 class Freezes:
     """One that ended with a thaw, and one that ended with another server."""
 
+    server: str
     seconds: float
     thawed: Freeze
     replaced: Freeze
@@ -66,7 +68,7 @@ class Freezes:
         """Give what must be so on any machine."""
         bounds = []
         for end, one in self.both:
-            what = f"frozen, then {end}"
+            what = f"{self.server} frozen, then {end}"
             refused = len(one.refused)
             bounds += [
                 Bound(f"{what}: told as {one.status!r}", "does not answer" in one.status),
@@ -79,7 +81,7 @@ class Freezes:
         """Give what depends on the machine."""
         bounds = []
         for end, one in self.both:
-            what = f"frozen, then {end}"
+            what = f"{self.server} frozen, then {end}"
             answer = percentile([us for times in one.answers_us.values() for us in times], 99) / 1000
             noticed, back = one.noticed_s, one.back_s
             bounds += [
@@ -96,15 +98,16 @@ class Freezes:
             for end, one in self.both
             for name, times in one.answers_us.items()
         ]
-        return table([f"{self.seconds:g} s frozen, answers in ms", "calls", "median", "p99", "slowest"], rows)
+        return table([f"{self.server} {self.seconds:g} s frozen, answers in ms", "calls", "median", "p99", "slowest"], rows)
 
 
-def run(around: Surroundings, clocks: Clocks, server: JackServer, seconds: float) -> Freezes:
+def run(around: Surroundings, clocks: Clocks, kind: Kind, seconds: float) -> Freezes:
     """Freeze a server twice for so long; the first one thaws, the second one is killed and followed by another."""
     thawed, replaced = Freeze(), Freeze()
+    server = kind.server
     with around.router(config(), server, program=METERED, environment=clocks.environment):
         remote = around.remote()
-        with band(around, server) as studio:
+        with band(around, server, kind.wanted, kind.second_names) as studio:
             server.start()
             assert studio.first_look()[1].complete, "everything is there before the server freezes"
             remote.write("Bus.Gain", "d", GAINS_DB["mix"] + 1, path=bus_path("mix"))
@@ -115,15 +118,15 @@ def run(around: Surroundings, clocks: Clocks, server: JackServer, seconds: float
                 pass
             server.kill()
         server.rate_hz, server.period_frames = 44_100, 512
-        with band(around, server) as studio:
+        with band(around, server, kind.wanted, kind.second_names) as studio:
             server.start()
             began = time.monotonic()
             eventually(lambda: remote.connected() and remote.read("Server.SampleRate") == server.rate_hz)
             replaced.connected_s = time.monotonic() - began
             replaced.look = studio.first_look()[1]
-            replaced.missing = why(remote, CONNECTIONS - remote.connections())
+            replaced.missing = why(remote, kind.wanted - of_rules(kind, remote.connections()))
             server.terminate()
-    return Freezes(seconds, thawed, replaced)
+    return Freezes(kind.name, seconds, thawed, replaced)
 
 
 def _thaw(server: JackServer, remote: Remote, studio: Band, seen: Freeze) -> None:

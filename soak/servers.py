@@ -76,11 +76,11 @@ class PipeWire:
         {f"system:playback_{n}": f"system:playback_{position}" for n, position in enumerate(_POSITIONS, 1)}
     )
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: Surroundings, *, is_managed: bool = True) -> None:
         self.server: JackServer = around.pipewire(captures=0, playbacks=PLAYBACKS)
         self._around = around
         self._folder = around.fresh_folder("desktop")
-        self._is_managed = True
+        self._is_managed = is_managed
 
     @property
     def name(self) -> str:

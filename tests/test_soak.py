@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,8 @@ from benchmarks.figures import Bound
 from benchmarks.surroundings import Surroundings, surroundings
 from soak import deaths, frozen, mirror
 from soak.lag import Clocks, clocks
-from soak.studio import NATIVE, PLAYBACKS
+from soak.servers import Jack2, Kind, PipeWire
+from soak.studio import NATIVE
 
 DEATHS = 40
 
@@ -40,8 +42,11 @@ def test_everything_is_back_after_each_death(around: Surroundings, files: Clocks
 
 
 @pytest.mark.timeout(120)
-def test_a_frozen_server_is_told_of_and_waited_for(around: Surroundings, files: Clocks) -> None:
-    assert broken(frozen.run(around, files, around.server(playbacks=PLAYBACKS), seconds=5).facts()) == []
+@pytest.mark.parametrize("kind", [Jack2, partial(PipeWire, is_managed=False)], ids=["jackd", "pipewire"])
+def test_a_frozen_server_is_told_of_and_waited_for(
+    around: Surroundings, files: Clocks, kind: Callable[[Surroundings], Kind]
+) -> None:
+    assert broken(frozen.run(around, files, kind(around), seconds=5).facts()) == []
 
 
 def test_the_mirror_is_right_after_each_round(around: Surroundings, files: Clocks) -> None:
