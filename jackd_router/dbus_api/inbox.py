@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jackd_router.dbus_api.frames import frame_end, is_unasked, sender_of, subject_of, wants_reply
+from jackd_router.dbus_api.frames import Pieces, is_unasked, sender_in, subject_of, wants_reply
 from jackd_router.dbus_api.names import DBUS
 
 MOST_WAITING_BYTES = 16 * 1024 * 1024
@@ -45,7 +45,7 @@ class Inbox:
     """Takes bytes, gives whole messages."""
 
     def __init__(self) -> None:
-        self._received = bytearray()
+        self._pieces = Pieces()
         self._queues: dict[bytes, _Queue] = {}
         self._turns: deque[bytes] = deque()
         """Whose queues there are, each once, in the order in which they have their next turn."""
@@ -63,20 +63,15 @@ class Inbox:
 
     def put(self, chunk: bytes) -> list[bytes]:
         """Take what the socket gave. Gives the calls whose sender waits for an answer, and for which there is no room."""
-        received = self._received
-        received += chunk
         surplus: list[bytes] = []
-        start = 0
-        while (end := frame_end(received, start)) is not None:
-            sender = sender_of(received, start)
-            if self._has_room(sender, end - start) or not is_unasked(received, start):
-                self._queue(sender, bytes(received[start:end]))
+        for fields, frame in self._pieces.whole(chunk):
+            sender = sender_in(fields)
+            if self._has_room(sender, len(frame)) or not is_unasked(frame):
+                self._queue(sender, frame)
             else:
                 self._has_overflowed = True
-                if wants_reply(received, start):
-                    surplus.append(bytes(received[start:end]))
-            start = end
-        del received[:start]
+                if wants_reply(frame):
+                    surplus.append(frame)
         return surplus
 
     def take(self, may_speak: Callable[[bytes], bool] = lambda sender: True) -> bytes | None:
@@ -105,7 +100,7 @@ class Inbox:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._received.clear()
+        self._pieces.clear()
         self._queues.clear()
         self._turns.clear()
         self._length = 0
