@@ -17,7 +17,8 @@ NaturalKey = tuple[str, ...]
 _DIGITS = re.compile("[0-9]+")
 _WILDCARDS = re.compile("([*?])")
 _NOT_SHOWN_AS_IS = re.compile(r"[\\\udc80-\udcff]")
-_NOT_IN_A_LINE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+_NOT_IN_A_LINE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")
+"""Ends of lines, what a terminal obeys, and what turns the direction of the rest of the line."""
 _ESCAPE = re.compile(rb"\\(\\|x([0-9A-Fa-f]{2}))?")
 
 
@@ -76,7 +77,7 @@ def _show(character: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Give the text in one line, with what would end it or is not to be seen as `\xNN` or `\uNNNN`: names may hold anything."""
+    r"""Give the text in one line, with what would end it or cannot be seen as `\xNN` or `\uNNNN`: names may hold anything."""
     return _NOT_IN_A_LINE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

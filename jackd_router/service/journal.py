@@ -21,6 +21,7 @@ from typing import TextIO
 from systemd.journal import JournalHandler, send
 
 from jackd_router.core.errors import NotSupported, UserError
+from jackd_router.core.names import one_line
 
 IDENTIFIER = "jackd-router"
 
@@ -164,9 +165,9 @@ class PlainLines(_WithoutWaiting, logging.StreamHandler[TextIO]):
         level = "" if clean.levelno == logging.INFO else f"{clean.levelname.lower()}: "
         text = clean.getMessage()
         # What the text says already need not be read twice; the journal has all of them.
-        untold = {name: value for name, value in _fields(clean).items() if name != "MESSAGE_ID" and str(value) not in text}
-        fields = " ".join(f"{name}={_quoted(value)}" for name, value in untold.items())
-        line = f"{_TIME.formatTime(clean)} {level}{text}" + (f"  [{fields}]" if fields else "")
+        fields = {name: one_line(str(value)) for name, value in _fields(clean).items() if name != "MESSAGE_ID"}
+        untold = " ".join(f"{name}={_quoted(value)}" for name, value in fields.items() if value not in text)
+        line = f"{_TIME.formatTime(clean)} {level}{text}" + (f"  [{untold}]" if untold else "")
         return line + (f"\n{_TIME.formatException(clean.exc_info)}" if clean.exc_info else "")
 
 
@@ -193,9 +194,9 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _in_plain_text(record: logging.LogRecord) -> logging.LogRecord:
-    """Give a copy in which every text can be written anywhere: names of JACK may hold bytes that are not UTF-8."""
+    """Give a copy in which every text can be written anywhere, and is one line: names of JACK may hold anything."""
     copy = logging.makeLogRecord(vars(record) | {name: _shown(str(value)) for name, value in _fields(record).items()})
-    copy.msg, copy.args = _shown(record.getMessage()), ()
+    copy.msg, copy.args = one_line(_shown(record.getMessage())), ()
     return copy
 
 
@@ -203,6 +204,5 @@ def _shown(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _quoted(value: object) -> str:
-    text = str(value)
+def _quoted(text: str) -> str:
     return text if text.isprintable() and text and " " not in text and '"' not in text else json.dumps(text, ensure_ascii=False)

@@ -12,18 +12,20 @@ import socket
 import time
 from contextlib import suppress
 
+from jackd_router.core.names import one_line
+
 _PINGS_PER_TIMEOUT = 3  # one may be late and one may be lost
 _PATIENCE_S = 0.5  # with the messages that no later one makes up for
 
 
 def tell_ready(status: str) -> None:
     """Tell that the start, or a reload, is complete."""
-    _send("READY=1", f"STATUS={_one_line(status)}", wait_s=_PATIENCE_S)
+    _send("READY=1", f"STATUS={_in_a_line(status)}", wait_s=_PATIENCE_S)
 
 
 def tell_status(status: str) -> None:
     """Tell in a line for people how the daemon is; `systemctl status` shows it."""
-    _send(f"STATUS={_one_line(status)}")
+    _send(f"STATUS={_in_a_line(status)}")
 
 
 def tell_reloading() -> None:
@@ -64,6 +66,6 @@ def _send(*assignments: str, wait_s: float = 0.0) -> None:
         manager.send("\n".join(assignments).encode())
 
 
-def _one_line(text: str) -> str:
+def _in_a_line(text: str) -> str:
     """Keep a status from being taken for further assignments."""
-    return " ".join(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").split())
+    return one_line(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))

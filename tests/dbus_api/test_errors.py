@@ -31,6 +31,7 @@ def test_every_error_of_the_router_has_a_name() -> None:
 
 def test_a_text_is_one_line() -> None:
     assert as_call_error(NoSuchPort("no port 'a\n  b'")).text == r"no port 'a\n  b'"
+    assert as_call_error(NoSuchPort("no port 'a\u202eb'")).text == r"no port 'a\u202eb'", "what follows is not turned round"
     assert as_call_error(NoSuchPort()).text == "NoSuchPort"
 
 

@@ -86,6 +86,15 @@ def test_lines_are_readable(log: logging.Logger, lines: io.StringIO) -> None:
     assert second == "TIME warning: Lost\\xff"
 
 
+def test_names_write_no_lines_of_their_own(log: logging.Logger, lines: io.StringIO, journal: list[dict[str, object]]) -> None:
+    name = "a:out\n21:00:00.000 Connected \x1b[2Jb:in"
+    log.info("Connected %s", name, extra={"JACK_SOURCE": name, "RULE": "x\ny"})
+    (line,) = lines.getvalue().splitlines()
+    assert line.endswith(r"Connected a:out\n21:00:00.000 Connected \x1b[2Jb:in  [RULE=x\ny]")
+    (entry,) = journal
+    assert (entry["MESSAGE"], entry["JACK_SOURCE"]) == (r"Connected a:out\n21:00:00.000 Connected \x1b[2Jb:in", name)
+
+
 def test_record_itself_stays_as_it_is_for_other_handlers(log: logging.Logger, lines: io.StringIO) -> None:
     last = logging.handlers.BufferingHandler(10)
     log.addHandler(last)

@@ -47,7 +47,7 @@ def test_stopping_and_alive(systemd: NotifySocket) -> None:
 
 def test_status_cannot_smuggle_assignments(systemd: NotifySocket) -> None:
     notify.tell_status("no port 'a\nREADY=1' \udcff")
-    assert systemd.lines() == ("STATUS=no port 'a READY=1' \\xff",)
+    assert systemd.lines() == (r"STATUS=no port 'a\nREADY=1' \xff",)
 
 
 def test_a_manager_that_does_not_read_holds_nothing_up(systemd: NotifySocket) -> None:
