@@ -9,9 +9,10 @@ read metadata: that is no request to the server.
 from __future__ import annotations
 
 import ctypes
+import errno
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jack
@@ -22,6 +23,10 @@ from jackd_router.jack_host.library import Implementation, implementation
 _EXACT_NAME_S = 1.2
 """How long the name of a client that died a moment ago may still be taken, or that of a host of ours that is just leaving."""
 _TRY_AGAIN_S = 0.005
+
+_MOST_ATTEMPTS, _MOMENT_S = 20, 0.001
+_OF_ANOTHER = errno.ENOENT
+"""The code of an error that may be about a port of somebody else."""
 
 _NEAR = 16
 """How many ids ahead the next port of a listing is looked for before it is searched by name."""
@@ -139,7 +144,7 @@ class JackClient:
     def activate(self) -> None:
         """Let the callbacks come; from here on no event is lost."""
         _forget_messages()
-        if _lib.jack_activate(self._ptr):
+        if all(_lib.jack_activate(self._ptr) for _ in _attempts()):
             raise JackError(_last_message("the server did not activate our client"))
 
     def close(self) -> None:
@@ -154,9 +159,12 @@ class JackClient:
     def register(self, own: OwnPort) -> None:
         """Make a port of ours."""
         flags = _lib.JackPortIsInput if own.is_input else _lib.JackPortIsOutput
-        _forget_messages()
-        port = _lib.jack_port_register(self._ptr, own.short_name, _MIDI if own.is_midi else _AUDIO, flags, 0)
-        if not port:
+        kind = _MIDI if own.is_midi else _AUDIO
+        for _ in _attempts():  # a port that was refused by mistake has its number already, and gets the same one again
+            _forget_messages()
+            if port := _lib.jack_port_register(self._ptr, own.short_name, kind, flags, 0):
+                break
+        else:
             reason = _last_message("has it ports left (jackd -p)?")
             raise JackError(f"the server refused our port {own.short_name.decode()}: {reason}")
         self._touch(port)
@@ -184,11 +192,26 @@ class JackClient:
 
     def connect(self, source: bytes, destination: bytes) -> int:
         """Give libjack's code: 0, EEXIST, or why not."""
-        return int(_lib.jack_connect(self._ptr, source, destination))
+        return self._ask(_lib.jack_connect, source, destination, connected=True)
 
     def disconnect(self, source: bytes, destination: bytes) -> int:
         """Give libjack's code: 0, or why not."""
-        return int(_lib.jack_disconnect(self._ptr, source, destination))
+        return self._ask(_lib.jack_disconnect, source, destination, connected=False)
+
+    def _ask(self, function: Callable[..., Any], source: bytes, destination: bytes, *, connected: bool) -> int:
+        for attempt in _attempts():
+            code = int(function(self._ptr, source, destination))
+            if attempt and code == errno.EEXIST:
+                return 0  # since the attempt before
+            if code != _OF_ANOTHER or not is_pipewire():
+                break
+            if self._are_connected(source, destination) is connected:
+                return 0
+        return code
+
+    def _are_connected(self, source: bytes, destination: bytes) -> bool:
+        port = _lib.jack_port_by_name(self._ptr, source)
+        return bool(port) and bool(_lib.jack_port_connected_to(port, destination))
 
     def load_percent(self) -> float:
         """Give the DSP load as the server computes it."""
@@ -270,6 +293,19 @@ def _open(name: str, server: str | None) -> Any:
             client.close()
             asked = asked if exact else next(others)
         time.sleep(_TRY_AGAIN_S)
+
+
+def _attempts() -> Iterator[int]:
+    """Give a number, from 0 on, for each time that the server is asked for something before that is taken for refused.
+
+    PipeWire's libjack (0.3.65) takes an error about a port of somebody else, gone before it was looked at, for the answer to the
+    request of that moment. What was asked for is done all the same, in a moment.
+    """
+    yield 0
+    if is_pipewire():
+        for attempt in range(1, _MOST_ATTEMPTS):
+            time.sleep(_MOMENT_S)
+            yield attempt
 
 
 def _is_called_so(client: Any) -> bool:

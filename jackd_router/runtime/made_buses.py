@@ -48,9 +48,7 @@ class MadeBuses:
             # What waits for a bus of this name that the configuration had is not meant for this one.
             waiting = kept.buses.pop(name, None)
             try:
-                made = (*self._configuration.made, bus)
-                # Twice: PipeWire (0.3.65) refuses a port now and then while others come and go.
-                trouble = await self._reload.try_made(made) and await self._reload.try_made(made)
+                trouble = await self._reload.try_made((*self._configuration.made, bus))
             except Refused as error:  # by the operating system
                 trouble = str(error)
             if trouble:
