@@ -291,7 +291,7 @@ def standing_still(server: PipeWireServer) -> Iterator[Callable[[Callable[[], ob
     sockets = sockets_of(server.pid)
     answers: list[Future[object]] = []
     with ThreadPoolExecutor() as asking:
-        os.kill(server.pid, signal.SIGSTOP)
+        server.freeze()
 
         def ask(question: Callable[[], object]) -> None:
             before = sum(map(unread, sockets))
@@ -301,7 +301,7 @@ def standing_still(server: PipeWireServer) -> Iterator[Callable[[Callable[[], ob
         try:
             yield ask
         finally:
-            os.kill(server.pid, signal.SIGCONT)
+            server.resume()
             for one in sockets:
                 one.close()
         for answer in answers:
