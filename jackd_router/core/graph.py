@@ -98,11 +98,13 @@ class Port:
 class Graph:
     """All ports and connections. Every change is idempotent: the notifications of a server may come twice."""
 
-    __slots__ = ("_by_port", "connections", "ports")
+    __slots__ = ("_by_port", "connections", "newest", "ports")
 
     def __init__(self) -> None:
         self.ports: dict[PortName, Port] = {}
         self.connections: set[Connection] = set()
+        self.newest = 0
+        """The registration of the port that came last, be it that it has gone."""
         self._by_port: dict[PortName, set[Connection]] = {}
         """The connections of each port that has any: most have none, and a copy is to cost no more than what is connected."""
 
@@ -111,12 +113,15 @@ class Graph:
         other = Graph()
         other.ports = dict(self.ports)
         other.connections = set(self.connections)
+        other.newest = self.newest
         other._by_port = {name: set(connections) for name, connections in self._by_port.items()}
         return other
 
     def add_port(self, port: Port) -> None:
         """Add the port, or replace what was known under its name; its connections stay."""
         self.ports[port.name] = port
+        if port.registration > self.newest:
+            self.newest = port.registration
 
     def remove_port(self, name: PortName) -> tuple[Connection, ...]:
         """Remove the port with its connections and give those that there were."""

@@ -77,7 +77,7 @@ def _show(character: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Give the text in one line, with what would end it or cannot be seen as `\xNN` or `\uNNNN`: names may hold anything."""
+    r"""Give the text as one line: what would end it, turn it round or move a terminal is written `\n`, `\xNN` or `\uNNNN`."""
     return _NOT_IN_A_LINE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

@@ -1,8 +1,8 @@
 """What has come over the message bus and waits: each sender has a queue of its own, and the senders take turns.
 
 The bus hands on what all of them send in one stream. A program that sends calls as fast as it can, and wants no answers, sends
-40,000 a second, and 6,000 are answered: in the order of the stream, everybody else would wait for two minutes after ten seconds
-of that. So the stream is taken off the bus at once, and what is done next is a matter of whose turn it is.
+100,000 a second and more, and 6,000 are answered: in the order of the stream, everybody else would wait for minutes after ten
+seconds of that. So the stream is taken off the bus at once, and what is done next is a matter of whose turn it is.
 """
 
 from __future__ import annotations

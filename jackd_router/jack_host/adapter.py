@@ -207,7 +207,8 @@ class JackClient:
                 break
             if self._are_connected(source, destination) is connected:
                 return 0
-        return code
+        # A port has gone since then: what was asked for first may have been done.
+        return _OF_ANOTHER if attempt and code else code
 
     def _are_connected(self, source: bytes, destination: bytes) -> bool:
         port = _lib.jack_port_by_name(self._ptr, source)

@@ -46,7 +46,8 @@ class Announcer:
 
     def done(self, connection: Connection, request: Request) -> None:
         """Tell of a request that was carried out."""
-        why = f"for rule {request.rule!r}" if request.rule else "on request" if request.by_hand else "as no rule wants it"
+        otherwise = "as nobody has asked for it" if request.takes_back else "as no rule wants it"
+        why = f"for rule {request.rule!r}" if request.rule else "on request" if request.by_hand else otherwise
         log.info(
             "%s %s -> %s %s",
             "Connected" if request.connect else "Disconnected",
@@ -68,13 +69,15 @@ class Announcer:
         )
         self._audience.acted((request.rule, "failed", *connection))
 
-    def mistaken(self, asked: Connection, made: Connection) -> None:
+    def mistaken(self, asked: Connection, request: Request, made: Connection) -> None:
         """Tell of a connection that the server has made in place of another one."""
         log.warning(
             "JACK connected %s -> %s instead of %s -> %s, of which a port went meanwhile",
             *map(shown, (*made, *asked)),
-            extra=fields_of(made, Event.CONNECT_FAILED),
+            extra=fields_of(asked, Event.CONNECT_FAILED, RULE=request.rule),
         )
+        if request.rule:
+            self._audience.acted((request.rule, "failed", *asked))
 
     def held(self, connection: Connection, reason: str) -> None:
         """Tell of a pair that stays as somebody wanted it by hand."""

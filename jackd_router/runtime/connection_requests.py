@@ -8,46 +8,55 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from jackd_router.core.errors import ServerLost
-from jackd_router.core.graph import Connection, Graph
+from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import Answer, HostProcess, in_time
-from jackd_router.runtime.ledger import Ledger, Request, registrations
+from jackd_router.runtime.ledger import Ledger, Request
+from jackd_router.runtime.mistaken import Mistaken
 
 _CALLER_S = 2.0
 """How long somebody who calls us waits for the server."""
 
 OnResult = Callable[[Connection, Request, int, bool], None]
 """Told with libjack's code, and whether the pair is now as it was asked for."""
+OnMistake = Callable[[Connection, Request, Connection], None]
+"""Told of a connection that was made in place of the pair that was asked for; last."""
 
 
 class ConnectionRequests:
     """Those of one server after the other; the ledger knows which are on their way."""
 
-    def __init__(self, graph: Graph, on_result: OnResult, look_at: Callable[[Connection], None]) -> None:
+    def __init__(self, graph: Graph, on_result: OnResult, on_mistake: OnMistake, look_at: Callable[[Connection], None]) -> None:
         """Take the mirror's graph, whom to tell what came of each, and who then decides about the pair anew."""
-        self._graph, self._on_result, self._look_at = graph, on_result, look_at
+        self._graph, self._on_result, self._on_mistake, self._look_at = graph, on_result, on_mistake, look_at
         self._loop = asyncio.get_running_loop()
         self._host: HostProcess | None = None
         self._ledger = Ledger()
+        self._mistaken: Mistaken | None = None
 
-    def begin_generation(self, host: HostProcess, ledger: Ledger) -> None:
-        """Ask this server from now on."""
+    def begin_generation(self, host: HostProcess, ledger: Ledger, *, mistakes_ports: bool) -> None:
+        """Ask this server from now on; `mistakes_ports`: a request may reach another port than it names."""
         self._host, self._ledger = host, ledger
+        self._mistaken = Mistaken() if mistakes_ports else None
 
     def end_generation(self) -> None:
         """Tell those who wait that the server is gone."""
         for _, request in self._ledger.every_request:
             _tell(request, None)
-        self._host, self._ledger = None, Ledger()
+        self._host, self._ledger, self._mistaken = None, Ledger(), None
 
-    def ask(self, connection: Connection, connect: bool, rule: str, *, by_hand: bool = False) -> Request:
+    def ask(
+        self, connection: Connection, connect: bool, rule: str, *, by_hand: bool = False, takes_back: bool = False
+    ) -> Request:
         """Ask the server to connect or to disconnect a pair."""
         assert self._host is not None
-        ends = registrations(self._graph, connection)
-        request = self._ledger.requests[connection] = Request(connect, rule, self._loop.time(), by_hand, ends)
+        request = Request(connect, rule, self._loop.time(), by_hand, takes_back)
+        self._ledger.requests[connection] = request
+        if connect and self._mistaken is not None:
+            self._mistaken.asked(connection, request, self._graph.newest)
         operation = protocol.CONNECT if connect else protocol.DISCONNECT
         names = (end.encode("utf-8", "surrogateescape") for end in connection)
         self._host.submit(lambda answer: self._answered(connection, request, answer), operation, *names)
@@ -67,6 +76,8 @@ class ConnectionRequests:
 
     def note_echo(self, connection: Connection, request: Request) -> bool:
         """Note that what was asked for has happened; False where that was made with a port that went, and went with it."""
+        if self._mistaken is not None:
+            self._mistaken.ended(request)
         is_astray = self._ledger.astray.get(connection) is request
         if is_astray and request.connect and connection not in self._graph.connections:
             return False
@@ -75,25 +86,52 @@ class ConnectionRequests:
             self._ledger.finish(connection, request)
         return True
 
+    def ports_gone(self, gone: Set[PortName]) -> None:
+        """Note that ports went: of a request that names one of them, another port may have been connected."""
+        if self._mistaken is not None:
+            self._mistaken.ports_gone(gone)
+
+    def is_mistake(self, connection: Connection) -> bool:
+        """Tell whether a connection that came, and is not known to be ours, was made in place of one that we have asked for."""
+        mistake = self._mistaken.told(connection, self._graph) if self._mistaken is not None else None
+        if mistake is not None:
+            self._take_back(*mistake, connection)
+        return mistake is not None
+
+    def _take_back(self, connection: Connection, request: Request, made: Connection) -> None:
+        assert self._mistaken is not None
+        self._mistaken.ended(request)
+        self._ledger.finish(connection, request)
+        self._on_mistake(connection, request, made)
+        self.ask(made, connect=False, rule="", takes_back=True)
+
     def give_up_overdue(self) -> list[Connection]:
         """Forget requests whose echo should have come by now, and give the pairs that are to be looked at for it."""
         ledger, now = self._ledger, self._loop.time()
+        if self._mistaken is not None:
+            self._mistaken.forget_overdue(now)
         ledger.astray = {connection: request for connection, request in ledger.astray.items() if not request.is_overdue(now)}
         overdue = [connection for connection, request in ledger.requests.items() if request.is_overdue(now)]
         for connection in overdue:
             del ledger.requests[connection]
         return overdue
 
+    def _made_instead(self, request: Request, code: int) -> Connection | None:
+        """Give the connection that was made in place of the one that this request has asked for, where it still stands."""
+        made = self._mistaken.answered(request, code) if self._mistaken is not None else None
+        return made if made in self._graph.connections and self._ledger.on_its_way(made, connect=False) is None else None
+
     def _answered(self, connection: Connection, request: Request, answer: Answer | None) -> None:
         ledger = self._ledger
+        code = None if answer is None else int(answer[1])
         request.answered, request.since = True, self._loop.time()
+        if code is not None and (made := self._made_instead(request, code)):
+            self._take_back(connection, request, made)
+            code = errno.ENOENT
         is_awaited = ledger.requests.get(connection) is request
         if not is_awaited and ledger.astray.get(connection) is not request:
-            _tell(request, None if answer is None else answer[1])  # of a generation that is over
+            _tell(request, code)  # of a generation that is over, or nothing came of it
             return
-        code = None if answer is None else int(answer[1])
-        if request.is_mistaken:
-            code = errno.ENOENT
         done = code == 0 or (code == errno.EEXIST and request.connect)
         if is_awaited:
             is_seen = request.echoed or (connection in self._graph.connections) is request.connect

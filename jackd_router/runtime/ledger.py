@@ -28,14 +28,12 @@ class Request:
     since: float
     by_hand: bool = False
     """Somebody who called us asked for it."""
-    ends: tuple[int, int] | None = None
-    """The registrations of both ports when it was asked for."""
+    takes_back: bool = False
+    """To cut what the server has connected by mistake."""
     waiting: list[asyncio.Future[int | None]] = field(default_factory=list)
     answered: bool = False
     echoed: bool = False
     """The notification of it came, be it that the opposite came after it."""
-    is_mistaken: bool = False
-    """The server has made another connection of it."""
 
     def is_overdue(self, now: float) -> bool:
         """Tell whether the notification of what the server has answered should have come by now."""

@@ -2,49 +2,89 @@
 
 PipeWire's libjack asks by the numbers of ports, and the server gives the number of a port that goes to what comes next. Where a
 port goes after libjack has looked its name up, and another one comes, that one is connected: to be seen when WirePlumber makes a
-device anew, each time when the server has stood still meanwhile (0.3.65). Nothing in the notification says who has asked.
+device anew, and each time when the server has stood still meanwhile (0.3.65). No notification says who has asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+import errno
+from collections.abc import Set
+from dataclasses import dataclass
 
 from jackd_router.core.graph import Connection, Graph, PortName
-from jackd_router.runtime.ledger import Request, registrations
+from jackd_router.runtime.ledger import Request
+
+_MAY_BE_DONE = (0, errno.ENOENT)
+"""The codes after which there may be a connection: success, and what libjack says where the server has complained of anything."""
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    pair: Connection
+    request: Request
+    newest: int
+    """The registration of the newest port when it was asked for."""
+    made: Connection | None = None
+    """What came of it, if its answer says that something did."""
 
 
 class Mistaken:
-    """Those that may have: their echo had not come when one of their ports went."""
+    """Follows the requests to connect of one server, from when they are asked until their echo comes or cannot come any more."""
 
     def __init__(self) -> None:
         """Know of none."""
-        self._requests: list[tuple[Connection, Request]] = []
+        self._asked: dict[int, _Asked] = {}
+        self._lost: dict[PortName, list[_Asked]] = {}
+        """Those of which a port went, by the names of both ends."""
 
-    def clear(self) -> None:
-        """Forget all: another server has other numbers."""
-        self._requests.clear()
+    def asked(self, pair: Connection, request: Request, newest: int) -> None:
+        """Follow this one; `newest`: the registration of the newest port of now."""
+        self._asked[id(request)] = _Asked(pair, request, newest)
 
-    def ports_gone(self, gone: Set[PortName], requests: Iterable[tuple[Connection, Request]], now: float) -> None:
-        """Remember the requests on their way that name such a port, and forget those of which nothing comes any more."""
-        self._requests = [(pair, request) for pair, request in self._requests if not request.is_overdue(now)]
-        self._requests += [
-            (pair, request) for pair, request in requests if request.connect and not request.echoed and not gone.isdisjoint(pair)
-        ]
+    def ended(self, request: Request) -> None:
+        """Forget one of which is known what came of it."""
+        one = self._asked.pop(id(request), None)
+        for end in one.pair if one is not None else ():
+            self._lost[end] = [other for other in self._lost.get(end, ()) if other is not one]
+            if not self._lost[end]:
+                del self._lost[end]
 
-    def take(self, connection: Connection, graph: Graph, now: float) -> Connection | None:
-        """Give the pair that was asked for where this connection was made, which is not known to be ours; None for nothing.
+    def forget_overdue(self, now: float) -> None:
+        """Forget those whose echo should have come by now."""
+        for one in [one for one in self._asked.values() if one.request.is_overdue(now)]:
+            self.ended(one.request)
 
-        One end is that of the pair. The other port came after the one whose place it has taken.
+    def ports_gone(self, gone: Set[PortName]) -> None:
+        """Note which of them another port may have reached from now on."""
+        for one in self._asked.values():
+            if not gone.isdisjoint(one.pair):
+                for end in one.pair:
+                    others = self._lost.setdefault(end, [])
+                    if one not in others:
+                        others.append(one)
+
+    def told(self, connection: Connection, graph: Graph) -> tuple[Connection, Request] | None:
+        """Give what was asked for where this connection, which is not known to be ours, was made instead; None for nothing.
+
+        One end is that of the pair, and the other port came later than the request. Of a request that is not answered yet,
+        the answer decides.
         """
-        made = registrations(graph, connection)
-        for at, (pair, request) in enumerate(self._requests):
-            if request.echoed or request.is_overdue(now) or request.ends is None or made is None:
-                continue
-            source_is_new, destination_is_new = (new > asked for new, asked in zip(made, request.ends, strict=True))
-            if (connection.source == pair.source and destination_is_new and not source_is_new) or (
-                connection.destination == pair.destination and source_is_new and not destination_is_new
-            ):
-                del self._requests[at]
-                request.is_mistaken = True
-                return pair
+        for end, (name, other) in enumerate(zip(connection, reversed(connection), strict=True)):
+            port = graph.ports.get(other)
+            for one in self._lost.get(name, ()):
+                if one.pair[end] != name or port is None or port.registration <= one.newest:
+                    continue
+                if one.request.answered:
+                    return one.pair, one.request
+                one.made = connection
         return None
+
+    def answered(self, request: Request, code: int) -> Connection | None:
+        """Give what was made instead of what this request has asked for; None for nothing, as far as is known now."""
+        one = self._asked.get(id(request))
+        if one is None or request.echoed:
+            return None
+        if code not in _MAY_BE_DONE:
+            self.ended(request)
+            return None
+        return one.made

@@ -13,7 +13,7 @@ from jackd_router.runtime.state import Listener
 
 _BURST_S = 0.005
 """How long the first change of a burst waits for the others: a client that comes registers its ports one by one."""
-_ONE_BURST_S = 0.5
+ONE_BURST_S = 0.5
 """How long it waits for the end of a call that changes many things."""
 
 
@@ -78,7 +78,7 @@ class Publisher:
 
     def _schedule(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_ONE_BURST_S if self._calls else _BURST_S, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(ONE_BURST_S if self._calls else _BURST_S, self.flush)
 
     def flush(self) -> None:
         """Tell everything that waits."""

@@ -24,7 +24,6 @@ from jackd_router.runtime.connection_requests import ConnectionRequests
 from jackd_router.runtime.feedback_watch import FeedbackWatch
 from jackd_router.runtime.ledger import Ledger, Quarrel, Request, registrations
 from jackd_router.runtime.mirror import Changes
-from jackd_router.runtime.mistaken import Mistaken
 from jackd_router.runtime.quiet import QUIET_S, Quiet
 from jackd_router.runtime.slices import run_in_turns
 
@@ -45,9 +44,9 @@ class Reconciler:
         self._config = Config()
         self.matcher = Matcher(self._config, client_name="", graph=graph)
         self.ledger = Ledger()
-        self._mistaken = Mistaken()
-        self._mistakes_ports = False
-        self._requests = ConnectionRequests(graph, self._note_result, lambda connection: self.look_at((connection,)))
+        self._requests = ConnectionRequests(
+            graph, self._note_result, self._announcer.mistaken, lambda connection: self.look_at((connection,))
+        )
         self.watch = FeedbackWatch(graph)
         self.situation = self._situation()
         self.remake_matcher: Callable[[], Matcher] = lambda: self.matcher
@@ -142,13 +141,13 @@ class Reconciler:
         """Whether rules are applied now."""
         return self._may_act()
 
-    def begin_generation(self, host: HostProcess, ledger: Ledger, mistakes_ports: bool) -> None:
+    def begin_generation(self, host: HostProcess, ledger: Ledger, *, mistakes_ports: bool) -> None:
         """Work on this server from now on, with what is known of it already; `look_at_everything` is to come next.
 
         `mistakes_ports`: whether a request may reach another port than it names.
         """
-        self._has_server, self.ledger, self._mistakes_ports = True, ledger, mistakes_ports
-        self._requests.begin_generation(host, ledger)
+        self._has_server, self.ledger = True, ledger
+        self._requests.begin_generation(host, ledger, mistakes_ports=mistakes_ports)
         self.end_doubt()
         self.situation = self._situation()
         if ledger.holds or ledger.quarrels:
@@ -163,7 +162,6 @@ class Reconciler:
         self.end_doubt()
         lost = self.ledger.holds
         self._requests.end_generation()
-        self._mistaken.clear()
         self.ledger = Ledger()
         self.watch.clear()
         self.situation = self._situation()
@@ -210,6 +208,8 @@ class Reconciler:
             self._quiet.port_changed(name, now, gone=port is None)
         if gone:
             self._forget_ports(gone)
+            # One that has another name now is still what was asked for.
+            self._requests.ports_gone(gone.difference(before for before, _ in changes.renamed))
         for connection, connected in changes.connections:
             self._note_who(connection, connected, now)
         self._try_again(changes.told_again)
@@ -235,8 +235,6 @@ class Reconciler:
     def _forget_ports(self, gone: Set[PortName]) -> None:
         # What was cut only because its port went: nothing waits for it when the port comes again.
         self._cuts = {connection: ends for connection, ends in self._cuts.items() if gone.isdisjoint(connection)}
-        if self._mistakes_ports:
-            self._mistaken.ports_gone(gone, self.ledger.requests.items(), self._loop.time())
         if self.ledger.forget_ports(gone):
             self._audience.holds_changed()
         self._audience.ledger_changed()
@@ -247,9 +245,7 @@ class Reconciler:
         if request is not None:
             self._note_ours(connection, request)
             return
-        if connected and (asked := self._mistaken.take(connection, self._graph, now)):
-            self._announcer.mistaken(asked, connection)
-            self._take_back(connection)
+        if connected and self._requests.is_mistake(connection):
             return
         if connected and self._has_server:
             self._warn_of(connection)
@@ -265,11 +261,6 @@ class Reconciler:
                 self._wait(connection)
         elif connected and self._is_against_us(connection):
             self._undone(connection, now)
-
-    def _take_back(self, connection: Connection) -> None:
-        """Cut what we have made without wanting to, at once and whoever may act, unless a rule wants it."""
-        if self._is_in_doubt or self.matcher.decide(connection).verdict is not Verdict.WANTED:
-            self._requests.ask(connection, connect=False, rule="")
 
     def _warn_of(self, connection: Connection) -> None:
         """Warn of feedback that somebody has made by hand."""

@@ -103,7 +103,9 @@ class ServerEvents:
         changes = self._mirror.finish_load()
         self._reconciler.take(changes)
         self._reconciler.pause()
-        self._reconciler.begin_generation(host, self._memory.begin(self.keeper.server_run), self.keeper.mistakes_ports)
+        self._reconciler.begin_generation(
+            host, self._memory.begin(self.keeper.server_run), mistakes_ports=self.keeper.mistakes_ports
+        )
         self._publisher.graph(changes)
         self.statistics.begin_generation(host.memory)
         self._changed_at = self._verified_at = self._loop.time()

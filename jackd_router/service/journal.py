@@ -165,8 +165,8 @@ class PlainLines(_WithoutWaiting, logging.StreamHandler[TextIO]):
         level = "" if clean.levelno == logging.INFO else f"{clean.levelname.lower()}: "
         text = clean.getMessage()
         # What the text says already need not be read twice; the journal has all of them.
-        fields = {name: one_line(str(value)) for name, value in _fields(clean).items() if name != "MESSAGE_ID"}
-        untold = " ".join(f"{name}={_quoted(value)}" for name, value in fields.items() if value not in text)
+        fields = {name: str(value) for name, value in _fields(clean).items() if name != "MESSAGE_ID"}
+        untold = " ".join(f"{name}={one_line(_quoted(value))}" for name, value in fields.items() if one_line(value) not in text)
         line = f"{_TIME.formatTime(clean)} {level}{text}" + (f"  [{untold}]" if untold else "")
         return line + (f"\n{_TIME.formatException(clean.exc_info)}" if clean.exc_info else "")
 

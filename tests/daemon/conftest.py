@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,12 @@ from tests.daemon.remote import Remote
 from tests.daemon.sound import Sound
 from tests.support.jack_client import JackClient
 from tests.support.jack_server import JackServer
+from tests.support.pipewire_server import PipeWireServer
+from tests.support.router_process import RouterProcess
 from tests.support.session_bus import SessionBus
 
 OpenRemote = Callable[[], Remote]
+StartBeside = Callable[..., RouterProcess]
 StartSound = Callable[..., Sound]
 
 
@@ -42,6 +46,38 @@ def desk(running_server: JackServer, start_client: StartClient) -> JackClient:
     """Give a client with two inputs, and start another one, synth, with two outputs."""
     start_client("synth", outputs=["left", "right"])
     return start_client("desk", inputs=["left", "right"])
+
+
+@pytest.fixture
+def pipewire(tmp_path: Path, keep_log: Callable[[Path], None]) -> Iterator[PipeWireServer]:
+    """Give a PipeWire that is not started, without a device but those that the test asks for."""
+    server = PipeWireServer(tmp_path / "pipewire.log", captures=0, playbacks=0)
+    keep_log(server.log)
+    yield server
+    if server.is_running:
+        server.terminate()
+
+
+@pytest.fixture
+def start_beside(
+    tmp_path: Path, session_bus: SessionBus, pipewire: PipeWireServer, keep_log: Callable[[Path], None]
+) -> Iterator[StartBeside]:
+    """Give a function that starts a daemon beside that PipeWire."""
+    routers: list[RouterProcess] = []
+
+    def start_one(config: str, *, jack2: str = "none", environment: Mapping[str, str] | None = None) -> RouterProcess:
+        folder = tmp_path / "router"
+        folder.mkdir()
+        router = RouterProcess(folder, config, bus_address=session_bus.address, server_name=pipewire.name)
+        router.extra_env |= {"JACK_DEFAULT_SERVER": jack2, **(environment or {})}
+        keep_log(router.log)
+        routers.append(router)
+        router.start()
+        return router
+
+    yield start_one
+    for router in routers:
+        router.close(check=True)
 
 
 @pytest.fixture

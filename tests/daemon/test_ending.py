@@ -50,7 +50,7 @@ def test_a_signal_ends_it_and_what_it_connected_stays(
     host = router.host_pid()
     assert stopped_within(router, number) < WITHIN_S
     assert made <= synth.connections()
-    eventually(lambda: not any(port.startswith("router:") for port in synth.ports()))
+    synth.assert_seen(lambda: any(port.startswith("router:") for port in synth.ports()), expected=False)
     assert host is not None
     assert not Path(f"/proc/{host}").exists()
 

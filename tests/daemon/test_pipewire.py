@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
-import termios
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jackd_router.dbus_api.errors import CallError
 from jackd_router.jack_io.presence import lock_holder
-from tests.daemon.remote import NO_OPTIONS, Remote
+from tests.daemon.conftest import StartBeside
+from tests.daemon.remote import Remote
 from tests.support.eventually import eventually
 from tests.support.jack_client import JackClient, exchanged
 from tests.support.jack_server import JackServer
 from tests.support.pipewire_server import PipeWireServer, client_env, device
 from tests.support.process import Process
-from tests.support.router_process import RouterProcess
 from tests.support.samples import PATTERNS, bits
 from tests.support.session_bus import SessionBus
 
@@ -56,9 +50,6 @@ from = { bus = "main" }
 to = "ears"
 """
 
-_PIDFD_GETFD = 438
-"""The number of the system call, on every architecture of this century: Python 3.11 has no function for it."""
-
 # As systemd(1) passes a socket on: sd_listen_fds(3).
 ACTIVATED = """
 import os, sys
@@ -67,38 +58,6 @@ os.environ["LISTEN_PID"] = str(os.getpid())
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 
-Start = Callable[..., RouterProcess]
-
-
-@pytest.fixture
-def pipewire(tmp_path: Path, keep_log: Callable[[Path], None]) -> Iterator[PipeWireServer]:
-    """Give a PipeWire that is not started, without a device but those that the test asks for."""
-    server = PipeWireServer(tmp_path / "pipewire.log", captures=0, playbacks=0)
-    keep_log(server.log)
-    yield server
-    if server.is_running:
-        server.terminate()
-
-
-@pytest.fixture
-def start(tmp_path: Path, session_bus: SessionBus, pipewire: PipeWireServer, keep_log: Callable[[Path], None]) -> Iterator[Start]:
-    """Give a function that starts a daemon beside that PipeWire."""
-    routers: list[RouterProcess] = []
-
-    def start_one(config: str, *, jack2: str = "none", environment: Mapping[str, str] | None = None) -> RouterProcess:
-        folder = tmp_path / "router"
-        folder.mkdir()
-        router = RouterProcess(folder, config, bus_address=session_bus.address, server_name=pipewire.name)
-        router.extra_env |= {"JACK_DEFAULT_SERVER": jack2, **(environment or {})}
-        keep_log(router.log)
-        routers.append(router)
-        router.start()
-        return router
-
-    yield start_one
-    for router in routers:
-        router.close(check=True)
-
 
 def connections(server: JackServer) -> set[tuple[str, str]]:
     """Give the connections as a client sees them that has just come."""
@@ -106,13 +65,15 @@ def connections(server: JackServer) -> set[tuple[str, str]]:
         return set(witness.connections())
 
 
-def test_whichever_server_runs_is_followed(tmp_path: Path, pipewire: PipeWireServer, start: Start, remote: Remote) -> None:
+def test_whichever_server_runs_is_followed(
+    tmp_path: Path, pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
+) -> None:
     def is_on(implementation: str) -> Callable[[], bool]:
         return lambda: remote.connected() and remote.read("Server.Implementation") == implementation
 
     with JackServer(tmp_path / "jackd.log") as jack2:
         jack2.kill()
-        router = start(SYNTH, jack2=jack2.name)
+        router = start_beside(SYNTH, jack2=jack2.name)
         assert "waiting for JACK server" in remote.read("Manager.StatusText")
         pipewire.devices = [CARD]
         pipewire.start()
@@ -133,10 +94,12 @@ def test_whichever_server_runs_is_followed(tmp_path: Path, pipewire: PipeWireSer
     assert "comes first" in router.output()
 
 
-def test_only_the_one_that_is_asked_for(tmp_path: Path, pipewire: PipeWireServer, start: Start, remote: Remote) -> None:
+def test_only_the_one_that_is_asked_for(
+    tmp_path: Path, pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
+) -> None:
     with JackServer(tmp_path / "jackd.log") as jack2:
         pipewire.start()
-        router = start("[server]\nlibrary = 'pipewire'\n", jack2=jack2.name)
+        router = start_beside("[server]\nlibrary = 'pipewire'\n", jack2=jack2.name)
         eventually(remote.connected)
         assert remote.read("Server.Implementation") == "pipewire"
         router.write_config("[server]\nlibrary = 'jack2'\n")
@@ -144,10 +107,10 @@ def test_only_the_one_that_is_asked_for(tmp_path: Path, pipewire: PipeWireServer
 
 
 def test_jack2_is_found_where_the_libjack_of_pipewire_comes_first(
-    tmp_path: Path, pipewire: PipeWireServer, start: Start, remote: Remote
+    tmp_path: Path, pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
 ) -> None:
     with JackServer(tmp_path / "jackd.log") as jack2:
-        router = start("", jack2=jack2.name, environment=client_env(pipewire.name) | {"JACK_DEFAULT_SERVER": jack2.name})
+        router = start_beside("", jack2=jack2.name, environment=client_env(pipewire.name) | {"JACK_DEFAULT_SERVER": jack2.name})
         eventually(remote.connected)
         assert remote.read("Server.Implementation") == "jack2"
         jack2.kill()
@@ -156,12 +119,14 @@ def test_jack2_is_found_where_the_libjack_of_pipewire_comes_first(
     assert router.output().count("Could not connect") == 1, "what was learned is forgotten"
 
 
-def test_waiting_does_not_start_pipewire(tmp_path: Path, pipewire: PipeWireServer, start: Start, remote: Remote) -> None:
+def test_waiting_does_not_start_pipewire(
+    tmp_path: Path, pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
+) -> None:
     with socket.socket(socket.AF_UNIX) as listener:  # as systemd listens for it
         listener.bind(str(pipewire.socket_path))
         listener.listen()
         listener.setblocking(False)
-        start(SYNTH)
+        start_beside(SYNTH)
         time.sleep(1.2)  # longer than it is between two looks
         with pytest.raises(BlockingIOError):
             listener.accept()
@@ -181,10 +146,12 @@ def test_waiting_does_not_start_pipewire(tmp_path: Path, pipewire: PipeWireServe
             listener.accept()
 
 
-def test_system_is_the_device_that_the_configuration_names(pipewire: PipeWireServer, start: Start, remote: Remote) -> None:
+def test_system_is_the_device_that_the_configuration_names(
+    pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
+) -> None:
     pipewire.devices = [CARD, HDMI]
     pipewire.start()
-    router = start(SYNTH)
+    router = start_beside(SYNTH)
     eventually(remote.connected)
     with JackClient(pipewire.name, "synth", outputs=["1", "2", "3", "4"]) as synth:
         # Which one is not known: none, and it is said with what there is to choose from.
@@ -202,9 +169,9 @@ def test_system_is_the_device_that_the_configuration_names(pipewire: PipeWireSer
         assert 'rule "synth"' in router.cli("explain", "synth:1", "HDMI:playback_FL").stdout
 
 
-def test_rate_may_change_while_it_runs(pipewire: PipeWireServer, start: Start, remote: Remote) -> None:
+def test_rate_may_change_while_it_runs(pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote) -> None:
     pipewire.start()
-    start("[[bus]]\nname = 'main'\n")
+    start_beside("[[bus]]\nname = 'main'\n")
     eventually(remote.connected)
     assert remote.read("Server.SampleRate") == 48_000
     env = os.environ | {"PIPEWIRE_RUNTIME_DIR": pipewire.name}
@@ -213,9 +180,9 @@ def test_rate_may_change_while_it_runs(pipewire: PipeWireServer, start: Start, r
     assert remote.connected()
 
 
-def test_ports_that_are_gone_at_once_are_no_shutdown(pipewire: PipeWireServer, start: Start, remote: Remote) -> None:
+def test_ports_that_are_gone_at_once_are_no_shutdown(pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote) -> None:
     pipewire.start()
-    router = start("")
+    router = start_beside("")
     eventually(remote.connected)
     for _ in range(3):
         with JackClient(pipewire.name, "flash", outputs=["a"]) as flash:
@@ -224,9 +191,9 @@ def test_ports_that_are_gone_at_once_are_no_shutdown(pipewire: PipeWireServer, s
     assert router.output().count("Connected to PipeWire") == 1, "libjack's alarm was believed"
 
 
-def test_every_bit_comes_through_a_bus(pipewire: PipeWireServer, start: Start, remote: Remote) -> None:
+def test_every_bit_comes_through_a_bus(pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote) -> None:
     pipewire.start()
-    start(THROUGH)
+    start_beside(THROUGH)
     eventually(remote.connected)
     block = np.resize(PATTERNS, 4_096).astype(np.uint32).view(np.float32)
     with (
@@ -244,10 +211,10 @@ def test_every_bit_comes_through_a_bus(pipewire: PipeWireServer, start: Start, r
 
 
 def test_it_comes_back_after_each_death_beside_a_session_manager(
-    tmp_path: Path, session_bus: SessionBus, pipewire: PipeWireServer, start: Start, remote: Remote
+    tmp_path: Path, session_bus: SessionBus, pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
 ) -> None:
     pipewire.devices = [CARD]
-    router = start(SYNTH)
+    router = start_beside(SYNTH)
     wanted = {("synth:1", "Card:playback_FL"), ("synth:2", "Card:playback_FR")}
     env = os.environ | {"PIPEWIRE_RUNTIME_DIR": pipewire.name, "DBUS_SESSION_BUS_ADDRESS": session_bus.address}
     for death in range(6):
@@ -266,72 +233,3 @@ def test_it_comes_back_after_each_death_beside_a_session_manager(
             manager.send(signal.SIGTERM)
             manager.wait()
     assert "ended by itself" not in router.output(), "libjack crashed"
-
-
-def sockets_of(pid: int) -> list[socket.socket]:
-    """Give duplicates of all that a server has: each holds what a client has sent and the server has not read."""
-    process = os.pidfd_open(pid)
-    links = {int(fd.name): str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
-    numbers = [fd for fd, link in links.items() if link.startswith("socket:")]
-    sockets = [socket.socket(fileno=ctypes.CDLL(None).syscall(_PIDFD_GETFD, process, fd, 0)) for fd in numbers]
-    os.close(process)
-    return sockets
-
-
-def unread(one: socket.socket) -> int:
-    """Give how many bytes wait in a socket."""
-    if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return 0
-    return int.from_bytes(fcntl.ioctl(one, termios.FIONREAD, bytes(4)), sys.byteorder)
-
-
-@contextmanager
-def standing_still(server: PipeWireServer) -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Let the server stand still; give a function that calls another and returns when a request has reached the server."""
-    sockets = sockets_of(server.pid)
-    answers: list[Future[object]] = []
-    with ThreadPoolExecutor() as asking:
-        server.freeze()
-
-        def ask(question: Callable[[], object]) -> None:
-            before = sum(map(unread, sockets))
-            answers.append(asking.submit(question))
-            eventually(lambda: sum(map(unread, sockets)) > before)
-
-        try:
-            yield ask
-        finally:
-            server.resume()
-            for one in sockets:
-                one.close()
-        for answer in answers:
-            answer.result(10)
-
-
-@pytest.mark.parametrize("asks", ["a rule", "somebody"])
-def test_port_that_takes_the_place_of_one_that_went(pipewire: PipeWireServer, start: Start, remote: Remote, asks: str) -> None:
-    """PipeWire connects it instead of the one that was asked for: libjack asks by numbers that are given again."""
-    pipewire.start()
-    with (
-        JackClient(pipewire.name, "synth", outputs=["out"]) as synth,
-        JackClient(pipewire.name, "tape", inputs=["in"]) as tape,
-        JackClient(pipewire.name, "other") as other,
-    ):
-        router = start('[[rule]]\nname = "to tape"\nenabled = false\nfrom = "synth:out"\nto = "tape:in"\n')
-        eventually(lambda: remote.connected() and {"synth:out", "tape:in"} <= remote.ports())
-
-        def connect() -> None:
-            with suppress(CallError):  # there is no such port, unless the answer comes before the news
-                remote.call("Graph.Connect", "ssa{sv}", "synth:out", "tape:in", NO_OPTIONS)
-
-        with standing_still(pipewire) as ask:
-            ask(lambda: tape.unregister("in"))
-            ask(lambda: other.register("in", flow="input"))
-            if asks == "a rule":
-                ask(lambda: remote.call("Rules.SetRuleEnabled", "sba{sv}", "to tape", True, NO_OPTIONS))
-            else:
-                ask(connect)
-        told = "JACK connected synth:out -> other:in instead of synth:out -> tape:in, of which a port went meanwhile"
-        eventually(lambda: told in router.output())
-        eventually(lambda: "Disconnected synth:out -> other:in" in router.output())
-        eventually(lambda: not synth.connections() and not remote.connections())

@@ -90,7 +90,7 @@ def test_names_write_no_lines_of_their_own(log: logging.Logger, lines: io.String
     name = "a:out\n21:00:00.000 Connected \x1b[2Jb:in"
     log.info("Connected %s", name, extra={"JACK_SOURCE": name, "RULE": "x\ny"})
     (line,) = lines.getvalue().splitlines()
-    assert line.endswith(r"Connected a:out\n21:00:00.000 Connected \x1b[2Jb:in  [RULE=x\ny]")
+    assert line.endswith(r'Connected a:out\n21:00:00.000 Connected \x1b[2Jb:in  [RULE="x\ny"]')
     (entry,) = journal
     assert (entry["MESSAGE"], entry["JACK_SOURCE"]) == (r"Connected a:out\n21:00:00.000 Connected \x1b[2Jb:in", name)
 
