@@ -24,7 +24,9 @@ _EXACT_NAME_S = 1.2
 """How long the name of a client that died a moment ago may still be taken, or that of a host of ours that is just leaving."""
 _TRY_AGAIN_S = 0.005
 
-_MOST_ATTEMPTS, _MOMENT_S = 20, 0.001
+_MOMENT_S = 0.001
+_MOST_ATTEMPTS, _MOST_MOMENTS = 20, 100
+"""How often something is asked again, and how many moments one cycle is waited for."""
 _OF_ANOTHER = errno.ENOENT
 """The code of an error that may be about a port of somebody else."""
 
@@ -174,7 +176,16 @@ class JackClient:
         """Look at the buffer of a new port, so that the realtime thread need not wait for its pages.
 
         libjack locks the server's memory, 100 MB, but the usual limit of a user who is in no group audio is 8.
+
+        For the buffer of an input it follows the connections. Those of the port that had this number before stand until the next
+        cycle, and by then may lead in a circle, through other numbers that were given again: JACK2's crashes. So they must go first.
         """
+        for _ in range(_MOST_MOMENTS):
+            if not _lib.jack_port_connected(port):
+                break
+            time.sleep(_MOMENT_S)
+        else:
+            return
         frames = int(_lib.jack_get_buffer_size(self._ptr))
         buffer = _lib.jack_port_get_buffer(port, frames)
         if buffer:
