@@ -178,7 +178,7 @@ class JackClient:
         libjack locks the server's memory, 100 MB, but the usual limit of a user who is in no group audio is 8.
 
         For the buffer of an input it follows the connections. Those of the port that had this number before stand until the next
-        cycle, and by then may lead in a circle, through other numbers that were given again: JACK2's crashes. So they must go first.
+        cycle; through other numbers that were given again they may lead in a circle by then, where JACK2's libjack crashes.
         """
         for _ in range(_MOST_MOMENTS):
             if not _lib.jack_port_connected(port):
