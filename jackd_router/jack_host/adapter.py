@@ -12,7 +12,7 @@ import ctypes
 import errno
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jack
@@ -25,10 +25,12 @@ _EXACT_NAME_S = 1.2
 _TRY_AGAIN_S = 0.005
 
 _MOMENT_S = 0.001
-_MOST_ATTEMPTS, _MOST_MOMENTS = 20, 100
-"""How often something is asked again, and how many moments one cycle is waited for."""
+_MOST_ATTEMPTS = 20
 _OF_ANOTHER = errno.ENOENT
 """The code of an error that may be about a port of somebody else."""
+
+_MOST_READY_S = 0.1
+"""How long new ports wait at most for the cycle after which it is known that they have no connections."""
 
 _NEAR = 16
 """How many ids ahead the next port of a listing is looked for before it is searched by name."""
@@ -117,6 +119,7 @@ class JackClient:
         self._ptr = self._client._ptr
         self._kernel = kernel
         self._ports: dict[OwnPort, Any] = {}
+        self._is_active = False
         kernel.set_client(int(_ffi.cast("uintptr_t", self._ptr)))
         for setter, callback in Kernel.CALLBACKS.items():
             self._set_callback(setter, Kernel.callback(callback))
@@ -148,6 +151,7 @@ class JackClient:
         _forget_messages()
         if all(_lib.jack_activate(self._ptr) for _ in _attempts()):
             raise JackError(_last_message("the server did not activate our client"))
+        self._is_active = True
 
     def close(self) -> None:
         """Leave the server; may hang, so the daemon has a deadline for it."""
@@ -169,27 +173,25 @@ class JackClient:
         else:
             reason = _last_message("has it ports left (jackd -p)?")
             raise JackError(f"the server refused our port {own.short_name.decode()}: {reason}")
-        self._touch(port)
         self._ports[own] = port
 
-    def _touch(self, port: Any) -> None:
-        """Look at the buffer of a new port, so that the realtime thread need not wait for its pages.
+    def make_ready(self, new: Iterable[OwnPort]) -> None:
+        """Look at the buffers of new ports, so that the realtime thread need not wait for their pages.
 
         libjack locks the server's memory, 100 MB, but the usual limit of a user who is in no group audio is 8.
 
-        For the buffer of an input it follows the connections. Those of the port that had this number before stand until the next
-        cycle; through other numbers that were given again they may lead in a circle by then, where JACK2's libjack crashes.
+        For that of an input it follows the connections. Those of the port that had this number before stand until the next cycle;
+        through other numbers that were given again they may lead in a circle by then, and JACK2's libjack crashes. To ask it for
+        connections waits for that cycle. Before the first one nobody is heard through an input: it may wait for its pages then.
         """
-        for _ in range(_MOST_MOMENTS):
-            if not _lib.jack_port_connected(port):
-                break
-            time.sleep(_MOMENT_S)
-        else:
-            return
         frames = int(_lib.jack_get_buffer_size(self._ptr))
-        buffer = _lib.jack_port_get_buffer(port, frames)
-        if buffer:
-            _ffi.buffer(buffer, frames * _SAMPLE_BYTES)[:]
+        end = time.monotonic() + _MOST_READY_S
+        for own in new:
+            port = self._ports[own]
+            if not own.is_input or (self._is_active and time.monotonic() < end and not _lib.jack_port_connected(port)):
+                buffer = _lib.jack_port_get_buffer(port, frames)
+                if buffer:
+                    _ffi.buffer(buffer, frames * _SAMPLE_BYTES)[:]
 
     def unregister(self, own: OwnPort) -> None:
         """Take a port of ours away; the kernel must not use it any more."""

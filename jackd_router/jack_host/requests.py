@@ -172,9 +172,10 @@ class Requests:
     def _set_plan(self, plan: Plan) -> None:
         """Register the ports of the plan that are not there, and hand it over."""
         ports = self._ports(plan)
-        for port in ports:
-            if port not in self._client.ports:
-                self._client.register(port)
+        new = [port for port in ports if port not in self._client.ports]
+        for port in new:
+            self._client.register(port)
+        self._client.make_ready(new)
         there = {port.short_name: self._client.address(port) for port in ports}
         self._kernel.set_plan(
             plan.serial,

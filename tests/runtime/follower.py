@@ -70,7 +70,7 @@ class Follower:
         async def holds() -> bool:
             ports, connections = self.seen()
             differences = (ports ^ truth[0], connections ^ truth[1])
-            assert differences == (frozenset(), frozenset())
+            assert differences == (frozenset(), frozenset()), differences
             return True
 
         await eventually_async(holds)
