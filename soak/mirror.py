@@ -86,7 +86,8 @@ async def _compare(follower: Follower, remote: Remote, truth: Seen, seen: Rounds
         try:
             await rests
         except AssertionError as error:
-            seen.wrong.append(f"round {seen.rounds}, {who}: {error.__cause__ or error}")
+            lost = ", which has lost notifications" * follower.has_lost
+            seen.wrong.append(f"round {seen.rounds}, {who}{lost}: {error.__cause__ or error}")
     if await follower.read_anew():
         seen.wrong.append(f"round {seen.rounds}: flags or types were not those of the server's own list")
 

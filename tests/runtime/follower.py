@@ -32,10 +32,13 @@ class Follower:
         self.ended = asyncio.Event()
         self.host.on_exit = lambda status: self.ended.set()
         self.folds = 0
+        self.has_lost = False
+        """Whether notifications found no room: only reading the graph anew helps then, which the daemon does."""
 
     def take_events(self) -> None:
         """Fold what has come."""
         self.folds += bool(self.mirror.fold(self.host.take_events()))
+        self.has_lost |= self.host.memory.take_overflow()
 
     async def open(self) -> None:
         """Become a client, and have the graph."""
