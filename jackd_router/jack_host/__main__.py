@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import resource
 import signal
 import socket
 import sys
@@ -29,6 +30,7 @@ def main(control: int, ping: int, memory_file: int, eventfd: int) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     # One that is stopped while the daemon is killed is to go on, see that, and leave: blocked or not, this signal does it.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+    _allow_descriptors()
     mapped = mmap.mmap(memory_file, ctypes.sizeof(memory.Shared))
     address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
     requests = Requests(socket.socket(fileno=control), address, eventfd)
@@ -41,6 +43,12 @@ def main(control: int, ping: int, memory_file: int, eventfd: int) -> None:
             pings.send(protocol.PONG)
     thread.join(_GOODBYE_S)
     os._exit(1)
+
+
+def _allow_descriptors() -> None:
+    """Allow as many as the system does: PipeWire's libjack has one for each connection of ours, and 1,024 is a usual limit."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _die(failure: threading.ExceptHookArgs) -> None:

@@ -378,5 +378,5 @@ def _aliases(port: Any) -> tuple[bytes, ...]:
     size = _lib.jack_port_name_size()
     buffers = [_ffi.new("char[]", size) for _ in range(2)]
     array = _ffi.new("char *[2]", buffers)
-    count = _lib.jack_port_get_aliases(port, array)
-    return tuple(_ffi.string(buffer) for buffer in buffers[: max(count, 0)])
+    _lib.jack_port_get_aliases(port, array)  # of PipeWire one may be the second: what it writes counts, not how many it says
+    return tuple(filter(None, map(_ffi.string, buffers)))

@@ -51,8 +51,11 @@ void kernel_on_port_registration(uint32_t id, int registered, void *arg)
     if (port) {
         r.flags = (uint64_t)o->jack.port_flags(port);
         append(o, r, o->jack.port_type(port), o->jack.port_name(port));
-        int aliases = o->jack.port_aliases(port, (char *const[]){o->alias[0], o->alias[1]});
-        for (int i = 0; i < aliases && i < 2; i++) append(o, (struct record){.event = EVENT_ALIAS, .a = id}, "", o->alias[i]);
+        /* PipeWire's writes the second one only, and says that it is one, where a port has no first. */
+        o->alias[0][0] = o->alias[1][0] = 0;
+        o->jack.port_aliases(port, (char *const[]){o->alias[0], o->alias[1]});
+        for (int i = 0; i < 2; i++)
+            if (o->alias[i][0]) append(o, (struct record){.event = EVENT_ALIAS, .a = id}, "", o->alias[i]);
     } else if (!registered) {
         append(o, r, "", "");
     }                                                 /* else: gone again already, and its end will be told */

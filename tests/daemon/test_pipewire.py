@@ -20,7 +20,7 @@ from tests.daemon.remote import Remote
 from tests.support.eventually import eventually
 from tests.support.jack_client import JackClient, exchanged
 from tests.support.jack_server import JackServer
-from tests.support.pipewire_server import PipeWireServer, client_env, device
+from tests.support.pipewire_server import PipeWireServer, client_env, device, server_env
 from tests.support.process import Process
 from tests.support.samples import PATTERNS, bits
 from tests.support.session_bus import SessionBus
@@ -63,6 +63,12 @@ def connections(server: JackServer) -> set[tuple[str, str]]:
     """Give the connections as a client sees them that has just come."""
     with JackClient(server.name, "witness") as witness:
         return set(witness.connections())
+
+
+def aliases_of(remote: Remote) -> dict[str, list[str]]:
+    """Give the aliases of each port."""
+    _, _, ports, _ = remote.call("Graph.GetGraph", "t", 0)
+    return {port[0]: port[-1] for port in ports}
 
 
 def test_whichever_server_runs_is_followed(
@@ -233,3 +239,24 @@ def test_it_comes_back_after_each_death_beside_a_session_manager(
             manager.send(signal.SIGTERM)
             manager.wait()
     assert "ended by itself" not in router.output(), "libjack crashed"
+
+
+def test_nobody_has_the_alias_of_another_port(pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote) -> None:
+    """Ports of devices have an alias; those of a JACK client that comes after one have none."""
+    pipewire.start()
+    start_beside("")
+    eventually(remote.connected)
+    card = "factory.name=support.null-audio-sink node.name=Late media.class=Audio/Sink audio.position=[ FL FR ]"
+    card += " adapter.auto-port-config={ mode=dsp monitor=false position=preserve }"
+    env = os.environ | server_env(pipewire.name)
+    with subprocess.Popen(["pw-cli"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=env, text=True) as maker:
+        assert maker.stdin is not None
+        maker.stdin.write(f"create-node adapter {{ {card} }}\n")  # which is there as long as this program
+        maker.stdin.flush()
+        try:
+            eventually(lambda: any(aliases_of(remote).values()))
+            with JackClient(pipewire.name, "recorder", inputs=["in_1", "in_2"]):
+                eventually(lambda: {"recorder:in_1", "recorder:in_2"} <= aliases_of(remote).keys())
+                assert [aliases for name, aliases in aliases_of(remote).items() if name.startswith("recorder:")] == [[], []]
+        finally:
+            maker.kill()
