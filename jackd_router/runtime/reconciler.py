@@ -8,10 +8,12 @@ new port is on its way before anybody is told of the port.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
+from math import inf
 
 from jackd_router.core.config import Config, Manual, Rule
 from jackd_router.core.deciding.matcher import Matcher, Verdict
@@ -30,6 +32,8 @@ from jackd_router.runtime.slices import run_in_turns
 log = logging.getLogger(__name__)
 
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
+_TAKEN_BACK_S = 1.0
+"""What another program made goes within this time because it has taken it back: a session manager, where the rest failed."""
 _LONGEST_PAUSE_S = 10.0
 """They end within 0.05 s, unless the machine is very busy."""
 
@@ -57,6 +61,8 @@ class Reconciler:
         self._later: dict[Connection, float] = {}
         self._untold: set[Connection] = set()
         self._cuts: dict[Connection, tuple[int, int]] = {}
+        self._made_by_others: dict[Connection, float] = {}
+        """When: also what a rule has asked for, but another program was first."""
         self._quiet = Quiet()
         self._timer: asyncio.TimerHandle | None = None
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -169,6 +175,7 @@ class Reconciler:
         self._later.clear()
         self._untold.clear()
         self._cuts.clear()
+        self._made_by_others.clear()
         self._quiet.clear()
         self._tell_idle()
         if lost:
@@ -247,6 +254,8 @@ class Reconciler:
             return
         if connected and self._requests.is_mistake(connection):
             return
+        if connected:
+            self._made_by_others[connection] = now
         if connected and self._has_server:
             self._warn_of(connection)
         if not connected and connection in self.ledger.kept:
@@ -308,7 +317,9 @@ class Reconciler:
         """Forget clients that have long been quiet, and look again at requests whose echo never came; tell of such."""
         if not self.matcher.book.is_tidy:
             run_in_turns(self.matcher.book.tidy_in_steps())
-        self._quiet.forget(self._loop.time())
+        now = self._loop.time()
+        self._quiet.forget(now)
+        self._made_by_others = {pair: made for pair, made in self._made_by_others.items() if now - made < _TAKEN_BACK_S}
         overdue = self._requests.give_up_overdue()
         self.look_at(overdue)
         return bool(overdue)
@@ -504,12 +515,13 @@ class Reconciler:
         return rule is not None and (rule.manual or self._config.manual) is Manual.ENFORCE
 
     def _cut_by_hand(self, connection: Connection) -> None:
-        """Hold a wanted connection that somebody cut, or, where the rule insists, make it again."""
+        """Hold a wanted connection that somebody cut; make it again where the rule insists, or who made it has taken it back."""
         decision = self.matcher.decide(connection)
         if decision.verdict is not Verdict.WANTED or decision.rule is None:
             return
-        if self.insists(decision.rule):
-            self._undone(connection, self._loop.time())
+        now = self._loop.time()
+        if self.insists(decision.rule) or now - self._made_by_others.get(connection, -inf) < _TAKEN_BACK_S:
+            self._undone(connection, now)
         else:
             self.hold(connection, connected=False, reason="somebody cut it")
 
@@ -578,6 +590,8 @@ class Reconciler:
         return await self._requests.ask_for_caller(connection, connect=connect)
 
     def _note_result(self, connection: Connection, request: Request, code: int, done: bool) -> None:
+        if code == errno.EEXIST and request.connect:
+            self._made_by_others[connection] = self._loop.time()
         if done:
             self._note_done(connection, request)
         elif registrations(self._graph, connection) is not None:
