@@ -63,7 +63,7 @@ async def test_overflow_is_told_and_mended_by_reading_anew(running_server: JackS
     await while_churning(churn)
     follower.host.on_wake = follower.take_events
     follower.take_events()
-    assert follower.host.memory.take_overflow()
+    assert follower.has_lost
     churn.begin(1000)
     assert await follower.read_anew()
     await while_churning(churn)
