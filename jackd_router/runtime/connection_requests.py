@@ -35,18 +35,18 @@ class ConnectionRequests:
         self._loop = asyncio.get_running_loop()
         self._host: HostProcess | None = None
         self._ledger = Ledger()
-        self._mistaken: Mistaken | None = None
+        self._mistaken, self._mistakes_ports = Mistaken(), False
 
     def begin_generation(self, host: HostProcess, ledger: Ledger, *, mistakes_ports: bool) -> None:
         """Ask this server from now on; `mistakes_ports`: a request may reach another port than it names."""
         self._host, self._ledger = host, ledger
-        self._mistaken = Mistaken() if mistakes_ports else None
+        self._mistaken, self._mistakes_ports = Mistaken(), mistakes_ports
 
     def end_generation(self) -> None:
         """Tell those who wait that the server is gone."""
         for _, request in self._ledger.every_request:
             _tell(request, None)
-        self._host, self._ledger, self._mistaken = None, Ledger(), None
+        self._host, self._ledger, self._mistaken = None, Ledger(), Mistaken()
 
     def ask(
         self, connection: Connection, connect: bool, rule: str, *, by_hand: bool = False, takes_back: bool = False
@@ -55,7 +55,7 @@ class ConnectionRequests:
         assert self._host is not None
         request = Request(connect, rule, self._loop.time(), by_hand, takes_back)
         self._ledger.requests[connection] = request
-        if connect and self._mistaken is not None:
+        if connect and self._mistakes_ports:
             self._mistaken.asked(connection, request, self._graph.newest)
         operation = protocol.CONNECT if connect else protocol.DISCONNECT
         names = (end.encode("utf-8", "surrogateescape") for end in connection)
@@ -76,8 +76,7 @@ class ConnectionRequests:
 
     def note_echo(self, connection: Connection, request: Request) -> bool:
         """Note that what was asked for has happened; False where that was made with a port that went, and went with it."""
-        if self._mistaken is not None:
-            self._mistaken.ended(request)
+        self._mistaken.ended(request)
         is_astray = self._ledger.astray.get(connection) is request
         if is_astray and request.connect and connection not in self._graph.connections:
             return False
@@ -88,18 +87,16 @@ class ConnectionRequests:
 
     def ports_gone(self, gone: Set[PortName]) -> None:
         """Note that ports went: of a request that names one of them, another port may have been connected."""
-        if self._mistaken is not None:
-            self._mistaken.ports_gone(gone)
+        self._mistaken.ports_gone(gone)
 
     def is_mistake(self, connection: Connection) -> bool:
         """Tell whether a connection that came, and is not known to be ours, was made in place of one that we have asked for."""
-        mistake = self._mistaken.told(connection, self._graph) if self._mistaken is not None else None
+        mistake = self._mistaken.told(connection, self._graph)
         if mistake is not None:
             self._take_back(*mistake, connection)
         return mistake is not None
 
     def _take_back(self, connection: Connection, request: Request, made: Connection) -> None:
-        assert self._mistaken is not None
         self._mistaken.ended(request)
         self._ledger.finish(connection, request)
         self._on_mistake(connection, request, made)
@@ -108,8 +105,7 @@ class ConnectionRequests:
     def give_up_overdue(self) -> list[Connection]:
         """Forget requests whose echo should have come by now, and give the pairs that are to be looked at for it."""
         ledger, now = self._ledger, self._loop.time()
-        if self._mistaken is not None:
-            self._mistaken.forget_overdue(now)
+        self._mistaken.forget_overdue(now)
         ledger.astray = {connection: request for connection, request in ledger.astray.items() if not request.is_overdue(now)}
         overdue = [connection for connection, request in ledger.requests.items() if request.is_overdue(now)]
         for connection in overdue:
@@ -118,7 +114,7 @@ class ConnectionRequests:
 
     def _made_instead(self, request: Request, code: int) -> Connection | None:
         """Give the connection that was made in place of the one that this request has asked for, where it still stands."""
-        made = self._mistaken.answered(request, code) if self._mistaken is not None else None
+        made = self._mistaken.answered(request, code)
         return made if made in self._graph.connections and self._ledger.on_its_way(made, connect=False) is None else None
 
     def _answered(self, connection: Connection, request: Request, answer: Answer | None) -> None:

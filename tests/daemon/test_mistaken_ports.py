@@ -104,6 +104,17 @@ def standing_still(server: PipeWireServer) -> Iterator[Callable[[Callable[[], ob
             answer.result(10)
 
 
+@contextmanager
+def taking_the_place(
+    server: PipeWireServer, tape: JackClient, other: JackClient
+) -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Do the same where a port of one client goes first, and one of another client comes."""
+    with standing_still(server) as ask:
+        ask(lambda: tape.unregister("in"))
+        ask(lambda: other.register("in", flow="input"))
+        yield ask
+
+
 def rule_asks(remote: Remote) -> None:
     remote.call("Rules.SetRuleEnabled", "sba{sv}", "to tape", True, NO_OPTIONS)
 
@@ -126,9 +137,7 @@ def test_what_takes_the_place_is_taken_back(
 ) -> None:
     router = start_beside(RULE)
     eventually(lambda: remote.connected() and set(WANTED) <= remote.ports())
-    with standing_still(pipewire) as ask:
-        ask(lambda: tape.unregister("in"))
-        ask(lambda: other.register("in", flow="input"))
+    with taking_the_place(pipewire, tape, other) as ask:
         ask(lambda: asks(remote))
     eventually(lambda: TOLD in router.output())
     eventually(lambda: "Disconnected synth:out -> other:in as nobody has asked for it" in router.output())
@@ -142,9 +151,7 @@ def test_it_is_also_where_somebody_has_changed_his_mind(
     router = start_beside("")
     eventually(lambda: remote.connected() and set(WANTED) <= remote.ports())
     with ThreadPoolExecutor() as asking:
-        with standing_still(pipewire) as ask:
-            ask(lambda: tape.unregister("in"))
-            ask(lambda: other.register("in", flow="input"))
+        with taking_the_place(pipewire, tape, other) as ask:
             ask(lambda: somebody_asks(remote))
             changed = asking.submit(somebody_asks, remote, "Disconnect")
             eventually(lambda: remote.call("Manager.GetStatus") and not changed.done())
@@ -158,9 +165,7 @@ def test_what_another_rule_wants_is_made_again_for_that_rule(
 ) -> None:
     router = start_beside(RULE + ANOTHER)
     eventually(lambda: remote.connected() and set(WANTED) <= remote.ports())
-    with standing_still(pipewire) as ask:
-        ask(lambda: tape.unregister("in"))
-        ask(lambda: other.register("in", flow="input"))
+    with taking_the_place(pipewire, tape, other) as ask:
         ask(lambda: rule_asks(remote))
     eventually(lambda: TOLD in router.output())
     eventually(lambda: ["another", "connect", *MADE] in remote.applied())
