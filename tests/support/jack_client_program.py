@@ -6,6 +6,7 @@ One request a line, as JSON, and one line for each answer. The end of the input 
 from __future__ import annotations
 
 import base64
+import ctypes
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from operator import itemgetter
-from typing import Any, TypeAlias, cast
+from typing import Any, NoReturn, TypeAlias, cast
 
 import jack
 import numpy as np
@@ -304,6 +305,23 @@ def _decoded(send: dict[str, str]) -> dict[str, Samples]:
     return {port: np.frombuffer(base64.b64decode(text), np.float32) for port, text in send.items()}
 
 
+def _leave(client: jack.Client) -> NoReturn:
+    """Close the client and end the program without Python.
+
+    JACK2 cancels the thread of the process callback wherever it is: in the middle of Python it takes the GIL with it. So
+    the C library, which does not wait for it, does all that remains: the last function that it is given is called first.
+    """
+    libc = ctypes.CDLL(None)
+    lib, ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]  # not declared: they are private
+    close = int(ffi.cast("uintptr_t", ffi.addressof(lib, "jack_client_close")))
+    pointer = int(ffi.cast("uintptr_t", client._ptr))  # type: ignore[attr-defined]
+    # No handlers of others after the closing: libjack's threads may still be in a callback then.
+    libc.__cxa_atexit(libc._exit, ctypes.c_void_p(0), None)
+    libc.__cxa_atexit(ctypes.c_void_p(close), ctypes.c_void_p(pointer), None)
+    libc.exit(0)
+    raise AssertionError("exit does not come back")
+
+
 def main(name: str, *, active: bool) -> None:
     """Answer requests until there are no more."""
     jack.set_error_function(lambda message: None)
@@ -323,12 +341,7 @@ def main(name: str, *, active: bool) -> None:
         except jack.JackError as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)
-    # Deactivating cancels the thread of the process callback: in the middle of Python it would take the GIL with it.
-    program.sound, program.audio, program.midi = Sound({}, (), 0, repeat=True), {}, {}
-    program.client.deactivate()
-    program.client.close()
-    # Not the interpreter's own way out: libjack's threads may still be in a callback then.
-    os._exit(0)
+    _leave(program.client)
 
 
 if __name__ == "__main__":
