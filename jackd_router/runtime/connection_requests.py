@@ -1,7 +1,7 @@
 """The requests to make and to cut connections: what the server says to each, and what is told of it.
 
 Two things come of a request, in either order: libjack's answer, and the notification of what it did, its echo. It is over when
-both have come, or when it failed.
+both have come, or when it failed. Who called us is answered then: whoever asks for the graph next sees what was done.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from jackd_router.runtime.mistaken import Mistaken
 
 _CALLER_S = 2.0
 """How long somebody who calls us waits for the server."""
+_CALLER_ECHO_S = 0.25
+"""How much longer, where it has answered, for the notification: that may be lost."""
 
 OnResult = Callable[[Connection, Request, int, bool], None]
 """Told with libjack's code, and whether the pair is now as it was asked for."""
@@ -45,7 +47,7 @@ class ConnectionRequests:
     def end_generation(self) -> None:
         """Tell those who wait that the server is gone."""
         for _, request in self._ledger.every_request:
-            _tell(request, None)
+            _tell(request)
         self._host, self._ledger, self._mistaken = None, Ledger(), Mistaken()
 
     def ask(
@@ -83,6 +85,7 @@ class ConnectionRequests:
         request.echoed = True
         if request.answered:
             self._ledger.finish(connection, request)
+            _tell(request)
         return True
 
     def ports_gone(self, gone: Set[PortName]) -> None:
@@ -99,6 +102,8 @@ class ConnectionRequests:
     def _take_back(self, connection: Connection, request: Request, made: Connection) -> None:
         self._mistaken.ended(request)
         self._ledger.finish(connection, request)
+        request.code = errno.ENOENT
+        _tell(request)
         self._on_mistake(connection, request, made)
         self.ask(made, connect=False, rule="", takes_back=True)
 
@@ -119,30 +124,32 @@ class ConnectionRequests:
 
     def _answered(self, connection: Connection, request: Request, answer: Answer | None) -> None:
         ledger = self._ledger
-        code = None if answer is None else int(answer[1])
+        request.code = None if answer is None else int(answer[1])
         request.answered, request.since = True, self._loop.time()
-        if code is not None and (made := self._made_instead(request, code)):
+        if request.code is not None and (made := self._made_instead(request, request.code)):
             self._take_back(connection, request, made)
-            code = errno.ENOENT
+        code = request.code
         is_awaited = ledger.requests.get(connection) is request
         if not is_awaited and ledger.astray.get(connection) is not request:
-            _tell(request, code)  # of a generation that is over, or nothing came of it
+            _tell(request)  # of a generation that is over, or nothing came of it
             return
         done = code == 0 or (code == errno.EEXIST and request.connect)
         if is_awaited:
             is_seen = request.echoed or (connection in self._graph.connections) is request.connect
         else:
             is_seen = request.echoed and request.connect  # that one was cut may have been told because the port went
-        if not done or is_seen:  # else the echo comes
+        if not done or is_seen:
             ledger.finish(connection, request)
-        _tell(request, code)
+            _tell(request)
+        elif request.waiting:  # the echo comes, if it is not lost
+            self._loop.call_later(_CALLER_ECHO_S, _tell, request)
         if code is not None and (done or is_awaited):  # that it could not be done for a port that has gone says nothing
             self._on_result(connection, request, code, done)
         self._look_at(connection)
 
 
-def _tell(request: Request, code: int | None) -> None:
-    """Answer those who wait for it; None: the server went."""
+def _tell(request: Request) -> None:
+    """Answer those who wait for it, if they do not know already."""
     for future in request.waiting:
         if not future.done():
-            future.set_result(code)
+            future.set_result(request.code)

@@ -32,6 +32,8 @@ class Request:
     """To cut what the server has connected by mistake."""
     waiting: list[asyncio.Future[int | None]] = field(default_factory=list)
     answered: bool = False
+    code: int | None = None
+    """What libjack has answered; None where it has not, and where the server went."""
     echoed: bool = False
     """The notification of it came, be it that the opposite came after it."""
 

@@ -43,6 +43,7 @@ name = "main"
 WANTED = {("synth:left", "router:main_in_1"), ("synth:right", "router:main_in_2")}
 WANTED |= {("router:main_out_1", "desk:left"), ("router:main_out_2", "desk:right")}
 FOREIGN = ("synth:left", "desk:right")
+BY_HAND = ("mouth:out", "system:playback_1")
 
 
 pytestmark = pytest.mark.jack2("the libjack that is given faults is that of JACK2")
@@ -132,7 +133,7 @@ def test_it_crashes_in_a_request(studio: Studio) -> None:
     with studio.untouched():
         host = studio.host()
         studio.library.let("jack_connect", "crash")
-        studio.remote.error("Graph.Connect", "ssa{sv}", "mouth:out", "system:playback_1", NO_OPTIONS)
+        studio.remote.error("Graph.Connect", "ssa{sv}", *BY_HAND, NO_OPTIONS)
         eventually(lambda: not Path(f"/proc/{host}").exists())
 
 
@@ -153,7 +154,7 @@ def test_it_never_answers(studio: Studio) -> None:
     with studio.untouched():
         host = studio.host()
         studio.library.let("jack_connect", "hang")
-        studio.remote.error("Graph.Connect", "ssa{sv}", "mouth:out", "system:playback_1", NO_OPTIONS)
+        studio.remote.error("Graph.Connect", "ssa{sv}", *BY_HAND, NO_OPTIONS)
         eventually(lambda: studio.remote.read("Server.State") == "unresponsive")
         assert studio.remote.read("Manager.Status") == "degraded"
         eventually(lambda: not Path(f"/proc/{host}").exists(), timeout=20, what="patience has an end")
@@ -170,6 +171,15 @@ def test_it_hangs_while_it_opens(studio: Studio, function: str) -> None:
         assert not studio.remote.connected()
         assert studio.remote.read("Manager.Status") == "degraded"
         eventually(lambda: not Path(f"/proc/{host}").exists(), timeout=20, what="patience has an end")
+
+
+def test_its_notifications_are_late(studio: Studio) -> None:
+    eventually(studio.all_is_right)
+    for member, answer in (("Graph.Connect", "connected"), ("Graph.Disconnect", "disconnected")):
+        studio.library.let("port_connect_callback", "late")
+        assert studio.remote.call(member, "ssa{sv}", *BY_HAND, NO_OPTIONS) == answer
+        assert not studio.library.is_waiting("port_connect_callback")
+        assert (BY_HAND in studio.remote.connections()) is (answer == "connected"), "who was answered sees what was done"
 
 
 def test_it_is_frozen(studio: Studio) -> None:

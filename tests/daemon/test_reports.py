@@ -87,7 +87,6 @@ def test_what_rules_may_not_do_is_not_called_done(router: RouterProcess, remote:
     else:
         remote.write("Rules.Enabled", "b", False)
     assert remote.call("Graph.Disconnect", "ssa{sv}", *ALWAYS, HOLD) == "disconnected"
-    eventually(lambda: remote.connections("synth") == set())  # the server's answer may come before the notification
     assert pairs(remote.call("Rules.Reapply", "a{sv}", DRY_RUN), "connect") == {ALWAYS}, "what would be, were it not for that"
     report = remote.call("Rules.Reapply", "a{sv}", NO_OPTIONS)
     assert (pairs(report, "connect"), pairs(report, "failed")) == (set(), set())

@@ -1,11 +1,12 @@
 /*
  * libjack with faults. Where the folder $JACK_FAULTS has a file of a function's name, the next call of that function does
- * what the file says, crash or hang, and the file is used up. Everything else is the real library's, which is linked to this
- * one under another name.
+ * what the file says, and the file is used up: "crash", "hang", or "late", by a tenth of a second. Everything else is the
+ * real library's, which is linked to this one under another name.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,10 @@ static void fault(const char *function)
     unlink(path);
     if (words == 1 && !strcmp(what, "crash"))
         *(volatile int *)0 = 1; /* not raise(): the host has blocked all signals */
+    if (words == 1 && !strcmp(what, "late")) {
+        usleep(100000);
+        return;
+    }
     for (;;)
         pause();
 }
@@ -58,4 +63,26 @@ int jack_client_close(void *client)
 {
     int (*close)(void *) = real(__func__);
     return close(client);
+}
+
+typedef void connected_callback(uint32_t source, uint32_t destination, int connected, void *arg);
+
+static struct {
+    connected_callback *callback;
+    void *arg;
+} told;
+
+static void port_connect_callback(uint32_t source, uint32_t destination, int connected, void *arg)
+{
+    (void)arg;
+    fault(__func__);
+    told.callback(source, destination, connected, told.arg);
+}
+
+int jack_set_port_connect_callback(void *client, connected_callback *callback, void *arg)
+{
+    int (*set)(void *, connected_callback *, void *) = real(__func__);
+    told.callback = callback;
+    told.arg = arg;
+    return set(client, port_connect_callback, NULL);
 }

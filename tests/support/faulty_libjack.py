@@ -1,4 +1,4 @@
-"""A libjack that crashes or hangs where a test wants it to, and is the real one else."""
+"""A libjack that crashes, hangs or is late where a test wants it to, and is the real one else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FaultyLibjack:
         subprocess.run(["gcc", *options, "-o", folder / _NAME, _SOURCE, real], check=True)
 
     def let(self, function: str, fault: str) -> None:
-        """Let the next call of a function of libjack "crash" or "hang"."""
+        """Let the next call of a function of libjack, or of "port_connect_callback", "crash", "hang" or be "late" by 0.1 s."""
         fresh = self._faults / "fresh"
         fresh.write_text(fault)
         fresh.rename(self._faults / function)
