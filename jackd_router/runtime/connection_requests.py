@@ -145,7 +145,8 @@ class ConnectionRequests:
             self._loop.call_later(_CALLER_ECHO_S, _tell, request)
         if code is not None and (done or is_awaited):  # that it could not be done for a port that has gone says nothing
             self._on_result(connection, request, code, done)
-        self._look_at(connection)
+        if not done or is_seen or not is_awaited:  # else it is looked at when the echo comes
+            self._look_at(connection)
 
 
 def _tell(request: Request) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 
 from jackd_router.core.config import Feedback as FeedbackPolicy
 from jackd_router.core.config import Rule
-from jackd_router.core.deciding.feedback import Feedback, Guard, Passages
+from jackd_router.core.deciding.feedback import Feedback, Guard
 from jackd_router.core.deciding.matcher import Matcher, Verdict
 from jackd_router.core.deciding.plan import Situation
+from jackd_router.core.deciding.sound_paths import Passages
 from jackd_router.core.deciding.words import path_text
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.names import shown
@@ -28,9 +29,12 @@ class FeedbackWatch:
         """Take the mirror's graph; no sound passes through us before `buses` says so."""
         self._graph = graph
         self.buses: BusPassages = tuple
-        self._unmade: dict[Connection, Rule] = {}
         self._basis: object = None
         self._passages = Passages()
+        self._unmade: dict[Connection, Rule] = {}
+        self._made: set[Connection] = set()
+        """Those that can be a piece of a path and were made when they were looked at last."""
+        self._looked_with: Passages | None = None
 
     def passages(self, matcher: Matcher) -> Passages:
         """Give where sound passes inside of clients now."""
@@ -43,25 +47,48 @@ class FeedbackWatch:
     def clear(self) -> None:
         """Forget the pairs of a server that is gone, or of other rules."""
         self._unmade.clear()
+        self._made.clear()
+        self._looked_with = None
 
     def look_at(self, now: Situation, pairs: Iterable[Connection]) -> set[Connection]:
         """Decide anew what is refused, where these pairs may be other ones than before; give those that are unlike before."""
-        before = now.passages
         now.passages = self.passages(now.matcher)
+        is_as_decided = now.passages is self._looked_with
+        if not is_as_decided:
+            pairs = {*pairs, *now.matcher.wanted()}
+            self._looked_with = now.passages
+        may_foresee = not self._passages.has_others and not any(rule.complete for rule in self._unmade.values())
         guard = Guard(self._graph, now.passages)
-        for connection in pairs if before is now.passages else {*pairs, *now.matcher.wanted()}:
-            decision = now.matcher.decide(connection) if guard.concerns(connection) else None
+        for connection in pairs:
+            is_concerned = guard.concerns(connection)
+            if is_concerned and connection in self._graph.connections:
+                foreseen = may_foresee and self._was_to_be_made(connection, now)
+                is_as_decided = is_as_decided and (foreseen or connection in self._made)
+                self._made.add(connection)
+                self._unmade.pop(connection, None)
+                continue
+            is_as_decided = is_as_decided and not (is_concerned or connection in self._unmade or connection in self._made)
+            self._made.discard(connection)
+            decision = now.matcher.decide(connection) if is_concerned else None
             if decision and decision.rule and decision.verdict is Verdict.WANTED:
                 self._unmade[connection] = decision.rule
             else:
                 self._unmade.pop(connection, None)
-        if not self._unmade and not now.refused:
+        if is_as_decided or not (self._unmade or now.refused):
             return set()
         refused = now.refusals(self._unmade.items())
-        self._unmade = {pair: rule for pair, rule in self._unmade.items() if pair not in self._graph.connections}
         unlike = refused.keys() ^ now.refused.keys()
         now.refused = refused
         return unlike
+
+    def _was_to_be_made(self, connection: Connection, now: Situation) -> bool:
+        """Tell whether the pair was counted as made when the others were decided: that it is made changes nothing then.
+
+        Not so where a rule allows feedback: such a pair was not looked at itself. Nor, which `look_at` asks, where a rule
+        withholds what it wants, or where sound passes through other clients: a loop there may hide one through a bus.
+        """
+        rule = self._unmade.get(connection)
+        return rule is not None and not rule.allow_feedback and connection not in now.refused and connection not in now.held
 
     def warn_of(self, connection: Connection, now: Situation) -> None:
         """Warn of a connection that somebody made by hand, when it opens a path."""

@@ -6,9 +6,9 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import replace
 
 from jackd_router.core.config import DEFAULT_PROFILE, Config
-from jackd_router.core.deciding.feedback import Passages
 from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.deciding.plan import Deed, Plan, Situation, plan_in_steps, shadowed, unmet
+from jackd_router.core.deciding.sound_paths import Passages
 from jackd_router.core.deciding.words import refusal_text
 from jackd_router.core.errors import Problem, Severity
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType, client_of

@@ -536,6 +536,7 @@ class Reconciler:
             return
         before.pop(connection, None)
         now[connection] = ends
+        self._look_at.add(connection)  # for the guard, in the next turn
         self._audience.ledger_changed()
         self._announcer.held(connection, reason)
         self._audience.holds_changed()

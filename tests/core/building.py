@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from jackd_router.core.config import Config, Origin
-from jackd_router.core.deciding.feedback import Passages
 from jackd_router.core.deciding.matcher import Matcher
+from jackd_router.core.deciding.sound_paths import Passages
 from jackd_router.core.graph import Connection, Graph, Port, PortFlags, PortName, PortType
 from jackd_router.core.language.parse import parse
 from jackd_router.core.mix import bus_passages, strip_of

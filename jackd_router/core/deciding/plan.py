@@ -10,8 +10,9 @@ from typing import NamedTuple, assert_never
 
 from jackd_router.core.config import Feedback as FeedbackPolicy
 from jackd_router.core.config import Rule, Unmatched
-from jackd_router.core.deciding.feedback import Feedback, Guard, Passages, refusals
+from jackd_router.core.deciding.feedback import Feedback, Guard, refusals
 from jackd_router.core.deciding.matcher import Decision, Matcher, Verdict
+from jackd_router.core.deciding.sound_paths import Passages
 from jackd_router.core.graph import Connection, Graph
 from jackd_router.core.names import NaturalKey, natural_key
 from jackd_router.core.steps import run_at_once
