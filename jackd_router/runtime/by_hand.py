@@ -206,6 +206,8 @@ class ByHand:
 
     def _check_stays(self, now: Situation, connection: Connection) -> None:
         """Raise RuledOut where the rules would cut the connection again at once."""
+        if self._reconciler.ledger.on_its_way(connection, connect=False):  # what is being cut is no rule's when it comes again
+            now = replace(now, owned={pair: rule for pair, rule in now.owned.items() if pair != connection})
         step = now.step_for(connection, connected=True)
         if step.deed is Deed.DISCONNECT:
             told = because(step, now.matcher.decide(connection), speakers(now.matcher, connection), now, {})

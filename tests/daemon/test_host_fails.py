@@ -60,8 +60,12 @@ class Studio:
 
     def all_is_right(self) -> bool:
         """Whether the daemon is a client again, with all that the rules want, and sees it."""
-        connections = self._ears.connections()
+        connections = self.connections()
         return self.remote.connected() and connections >= WANTED | {FOREIGN} and self.remote.connections() == connections
+
+    def connections(self) -> frozenset[tuple[str, str]]:
+        """Give all connections, as others see them."""
+        return self._ears.connections()
 
     def host(self) -> int:
         """Give the process of the host."""
@@ -180,6 +184,19 @@ def test_its_notifications_are_late(studio: Studio) -> None:
         assert studio.remote.call(member, "ssa{sv}", *BY_HAND, NO_OPTIONS) == answer
         assert not studio.library.is_waiting("port_connect_callback")
         assert (BY_HAND in studio.remote.connections()) is (answer == "connected"), "who was answered sees what was done"
+
+
+def test_what_is_just_being_cut_can_be_connected(studio: Studio) -> None:
+    eventually(studio.all_is_right)
+    rule = '[[rule]]\nname = "aide"\nfrom = "{}"\nto = "{}"\n'.format(*BY_HAND)
+    studio.router.write_config(CONFIG + rule)
+    eventually(lambda: BY_HAND in studio.remote.connections())
+    studio.library.let("jack_disconnect", "late")
+    studio.library.let("port_connect_callback", "late")
+    studio.router.write_config(CONFIG)
+    eventually(lambda: BY_HAND not in studio.connections())
+    assert studio.remote.call("Graph.Connect", "ssa{sv}", *BY_HAND, NO_OPTIONS) == "connected"
+    eventually(lambda: BY_HAND in studio.connections() & studio.remote.connections())
 
 
 def test_it_is_frozen(studio: Studio) -> None:

@@ -35,10 +35,15 @@ static void fault(const char *function)
         pause();
 }
 
+static void *faultless(const char *function)
+{
+    return dlsym(dlopen("libjock.so.0", RTLD_NOW), function);
+}
+
 static void *real(const char *function)
 {
     fault(function);
-    return dlsym(dlopen("libjock.so.0", RTLD_NOW), function);
+    return faultless(function);
 }
 
 void *jack_client_open(const char *name, int options, int *status, const char *server)
@@ -57,6 +62,14 @@ int jack_connect(void *client, const char *source, const char *destination)
 {
     int (*connect)(void *, const char *, const char *) = real(__func__);
     return connect(client, source, destination);
+}
+
+int jack_disconnect(void *client, const char *source, const char *destination)
+{
+    int (*disconnect)(void *, const char *, const char *) = faultless(__func__);
+    int code = disconnect(client, source, destination);
+    fault(__func__); /* what it does is done by then */
+    return code;
 }
 
 int jack_client_close(void *client)

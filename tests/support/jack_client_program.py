@@ -309,7 +309,8 @@ def _leave(client: jack.Client) -> NoReturn:
     """Close the client and end the program without Python.
 
     JACK2 cancels the thread of the process callback wherever it is: in the middle of Python it takes the GIL with it. So
-    the C library, which does not wait for it, does all that remains: the last function that it is given is called first.
+    the C library does all that remains, which needs no GIL: the last function that it is given is called first. What is left
+    is that the thread may be cancelled within malloc.
     """
     libc = ctypes.CDLL(None)
     lib, ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]  # not declared: they are private
@@ -341,6 +342,7 @@ def main(name: str, *, active: bool) -> None:
         except jack.JackError as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)
+    program.sound, program.audio, program.midi = Sound({}, (), 0, repeat=True), {}, {}  # so that it is there less
     _leave(program.client)
 
 
