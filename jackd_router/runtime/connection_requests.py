@@ -1,7 +1,8 @@
 """The requests to make and to cut connections: what the server says to each, and what is told of it.
 
 Two things come of a request, in either order: libjack's answer, and the notification of what it did, its echo. It is over when
-both have come, or when it failed. Who called us is answered then: whoever asks for the graph next sees what was done.
+both have come, or when it failed. Who called us is answered then, so that whoever asks for the graph next sees what was done;
+of an echo that does not come soon nobody waits for long.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class ConnectionRequests:
         self._mistaken, self._mistakes_ports = Mistaken(), mistakes_ports
 
     def end_generation(self) -> None:
-        """Tell those who wait that the server is gone."""
+        """Tell those who wait what the server has answered, or that it is gone."""
         for _, request in self._ledger.every_request:
             _tell(request)
         self._host, self._ledger, self._mistaken = None, Ledger(), Mistaken()
@@ -56,7 +57,9 @@ class ConnectionRequests:
         """Ask the server to connect or to disconnect a pair."""
         assert self._host is not None
         request = Request(connect, rule, self._loop.time(), by_hand, takes_back)
-        self._ledger.requests[connection] = request
+        before, self._ledger.requests[connection] = self._ledger.requests.get(connection), request
+        if before is not None and before.answered:
+            _tell(before)  # its echo would not be known from that of this one
         if connect and self._mistakes_ports:
             self._mistaken.asked(connection, request, self._graph.newest)
         operation = protocol.CONNECT if connect else protocol.DISCONNECT
@@ -74,13 +77,22 @@ class ConnectionRequests:
             request = self.ask(connection, connect, "", by_hand=True)
         future: asyncio.Future[int | None] = self._loop.create_future()
         request.waiting.append(future)
-        return await in_time(future, _CALLER_S, f"the JACK server has not answered within {_CALLER_S:g} s; it may still do it")
+        try:
+            return await in_time(
+                future, _CALLER_S, f"the JACK server has not answered within {_CALLER_S:g} s; it may still do it"
+            )
+        except ServerLost:
+            if request.code is None:
+                raise
+            return request.code
 
     def note_echo(self, connection: Connection, request: Request) -> bool:
         """Note that what was asked for has happened; False where that was made with a port that went, and went with it."""
         self._mistaken.ended(request)
         is_astray = self._ledger.astray.get(connection) is request
         if is_astray and request.connect and connection not in self._graph.connections:
+            if request.answered:
+                _tell(request)
             return False
         request.echoed = True
         if request.answered:
@@ -128,8 +140,7 @@ class ConnectionRequests:
         request.answered, request.since = True, self._loop.time()
         if request.code is not None and (made := self._made_instead(request, request.code)):
             self._take_back(connection, request, made)
-        code = request.code
-        is_awaited = ledger.requests.get(connection) is request
+        code, is_awaited = request.code, ledger.requests.get(connection) is request
         if not is_awaited and ledger.astray.get(connection) is not request:
             _tell(request)  # of a generation that is over, or nothing came of it
             return
@@ -138,19 +149,23 @@ class ConnectionRequests:
             is_seen = request.echoed or (connection in self._graph.connections) is request.connect
         else:
             is_seen = request.echoed and request.connect  # that one was cut may have been told because the port went
-        if not done or is_seen:
+        is_over = not done or is_seen
+        if is_over:
             ledger.finish(connection, request)
+        # Where it could not be cut, somebody else may just have done it: that is told, too.
+        comes = not is_seen and (done or (not request.connect and connection in self._graph.connections))
+        if not comes:
             _tell(request)
-        elif request.waiting:  # the echo comes, if it is not lost
+        elif request.waiting:
             self._loop.call_later(_CALLER_ECHO_S, _tell, request)
         if code is not None and (done or is_awaited):  # that it could not be done for a port that has gone says nothing
             self._on_result(connection, request, code, done)
-        if not done or is_seen or not is_awaited:  # else it is looked at when the echo comes
+        if is_over or not is_awaited:  # else it is looked at when the echo comes
             self._look_at(connection)
 
 
 def _tell(request: Request) -> None:
-    """Answer those who wait for it, if they do not know already."""
+    """Answer those who wait for it, if they do not know already; with None where the server went before it answered."""
     for future in request.waiting:
         if not future.done():
             future.set_result(request.code)

@@ -33,7 +33,7 @@ class Request:
     waiting: list[asyncio.Future[int | None]] = field(default_factory=list)
     answered: bool = False
     code: int | None = None
-    """What libjack has answered; None where it has not, and where the server went."""
+    """What callers are told: libjack's answer, or that it came to nothing; None where the server went before it answered."""
     echoed: bool = False
     """The notification of it came, be it that the opposite came after it."""
 
