@@ -98,11 +98,13 @@ class Port:
 class Graph:
     """All ports and connections. Every change is idempotent: the notifications of a server may come twice."""
 
-    __slots__ = ("_by_port", "connections", "newest", "ports")
+    __slots__ = ("_by_port", "connections", "newest", "physical", "ports")
 
     def __init__(self) -> None:
         self.ports: dict[PortName, Port] = {}
         self.connections: set[Connection] = set()
+        self.physical: set[PortName] = set()
+        """The ports of devices: few among many."""
         self.newest = 0
         """The registration of the port that came last, be it that it has gone."""
         self._by_port: dict[PortName, set[Connection]] = {}
@@ -113,6 +115,7 @@ class Graph:
         other = Graph()
         other.ports = dict(self.ports)
         other.connections = set(self.connections)
+        other.physical = set(self.physical)
         other.newest = self.newest
         other._by_port = {name: set(connections) for name, connections in self._by_port.items()}
         return other
@@ -120,6 +123,7 @@ class Graph:
     def add_port(self, port: Port) -> None:
         """Add the port, or replace what was known under its name; its connections stay."""
         self.ports[port.name] = port
+        (self.physical.add if port.is_physical else self.physical.discard)(port.name)
         if port.registration > self.newest:
             self.newest = port.registration
 
@@ -127,6 +131,7 @@ class Graph:
         """Remove the port with its connections and give those that there were."""
         if self.ports.pop(name, None) is None:
             return ()
+        self.physical.discard(name)
         dropped = tuple(self._by_port.get(name, ()))
         for connection in dropped:
             self.disconnect(connection)

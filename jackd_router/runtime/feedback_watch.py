@@ -23,18 +23,22 @@ BusPassages = Callable[[], tuple[tuple[PortName, PortName], ...]]
 
 
 class FeedbackWatch:
-    """Keeps the wanted pairs that can be a piece of a path and are not made: only these have to be looked at each turn."""
+    """Keeps the pairs that can be a piece of a path, and decides anew only where one is not as it was counted."""
 
     def __init__(self, graph: Graph) -> None:
         """Take the mirror's graph; no sound passes through us before `buses` says so."""
         self._graph = graph
         self.buses: BusPassages = tuple
-        self._basis: object = None
         self._passages = Passages()
+        self._basis: object = None
+        """What the passages were made of."""
         self._unmade: dict[Connection, Rule] = {}
+        """What is wanted and not there."""
         self._made: set[Connection] = set()
-        """Those that can be a piece of a path and were made when they were looked at last."""
-        self._looked_with: Passages | None = None
+        """What is there, be it wanted or not."""
+        self._foreseen: set[Connection] = set()
+        """What was not there when it was decided last, and counted as if it were."""
+        self._decided_with: Passages | None = None
 
     def passages(self, matcher: Matcher) -> Passages:
         """Give where sound passes inside of clients now."""
@@ -45,50 +49,46 @@ class FeedbackWatch:
         return self._passages
 
     def clear(self) -> None:
-        """Forget the pairs of a server that is gone, or of other rules."""
-        self._unmade.clear()
-        self._made.clear()
-        self._looked_with = None
+        """Forget the pairs of a server that is gone, or of other rules: all are looked at next."""
+        self._decided_with = None
 
     def look_at(self, now: Situation, pairs: Iterable[Connection]) -> set[Connection]:
         """Decide anew what is refused, where these pairs may be other ones than before; give those that are unlike before."""
         now.passages = self.passages(now.matcher)
-        is_as_decided = now.passages is self._looked_with
-        if not is_as_decided:
-            pairs = {*pairs, *now.matcher.wanted()}
-            self._looked_with = now.passages
-        may_foresee = not self._passages.has_others and not any(rule.complete for rule in self._unmade.values())
+        is_right = now.passages is self._decided_with
+        if not is_right:
+            self._unmade, self._made = {}, set()
+            pairs = {*pairs, *now.matcher.wanted(), *self._graph.connections}
         guard = Guard(self._graph, now.passages)
         for connection in pairs:
-            is_concerned = guard.concerns(connection)
-            if is_concerned and connection in self._graph.connections:
-                foreseen = may_foresee and self._was_to_be_made(connection, now)
-                is_as_decided = is_as_decided and (foreseen or connection in self._made)
-                self._made.add(connection)
-                self._unmade.pop(connection, None)
-                continue
-            is_as_decided = is_as_decided and not (is_concerned or connection in self._unmade or connection in self._made)
-            self._made.discard(connection)
-            decision = now.matcher.decide(connection) if is_concerned else None
-            if decision and decision.rule and decision.verdict is Verdict.WANTED:
+            is_right = self._note(connection, now.matcher, is_concerned=guard.concerns(connection)) and is_right
+        return set() if is_right else self._decide(now)
+
+    def _note(self, connection: Connection, matcher: Matcher, *, is_concerned: bool) -> bool:
+        """Note how a pair stands; tell whether that is how it was counted."""
+        was_there = connection in self._made
+        was_wanted = self._unmade.pop(connection, None) is not None
+        if is_concerned and connection in self._graph.connections:
+            self._made.add(connection)
+            return was_there or connection in self._foreseen
+        self._made.discard(connection)
+        if is_concerned:
+            decision = matcher.decide(connection)
+            if decision.verdict is Verdict.WANTED and decision.rule is not None:
                 self._unmade[connection] = decision.rule
-            else:
-                self._unmade.pop(connection, None)
-        if is_as_decided or not (self._unmade or now.refused):
-            return set()
-        refused = now.refusals(self._unmade.items())
-        unlike = refused.keys() ^ now.refused.keys()
-        now.refused = refused
-        return unlike
+        return not (is_concerned or was_there or was_wanted)
 
-    def _was_to_be_made(self, connection: Connection, now: Situation) -> bool:
-        """Tell whether the pair was counted as made when the others were decided: that it is made changes nothing then.
-
-        Not so where a rule allows feedback: such a pair was not looked at itself. Nor, which `look_at` asks, where a rule
-        withholds what it wants, or where sound passes through other clients: a loop there may hide one through a bus.
-        """
-        rule = self._unmade.get(connection)
-        return rule is not None and not rule.allow_feedback and connection not in now.refused and connection not in now.held
+    def _decide(self, now: Situation) -> set[Connection]:
+        before, now.refused = now.refused, now.refusals(self._unmade.items())
+        self._decided_with = now.passages
+        self._foreseen = set()
+        # What a rule withholds was not counted. And where sound passes through other clients, a loop there may have hidden one
+        # through a bus: the shortest is looked at.
+        if not now.passages.has_others and not any(rule.complete for rule in self._unmade.values()):
+            counted = self._unmade.keys() - now.refused.keys() - set(now.held)
+            # Such a pair closes nothing with those that were decided before it. Of one that may close something, nobody knows.
+            self._foreseen = {pair for pair in counted if not self._unmade[pair].allow_feedback}
+        return before.keys() ^ now.refused.keys()
 
     def warn_of(self, connection: Connection, now: Situation) -> None:
         """Warn of a connection that somebody made by hand, when it opens a path."""

@@ -89,7 +89,7 @@ class Reconciler:
             self.watch.clear()
         self._look_from_now_on()
         # What failed may still be wanted: it is looked at again at once.
-        again = {*self.ledger.failures, *self.ledger.quarrels, *self.ledger.holds}
+        again = {*self.ledger.failures, *self.ledger.quarrels, *self.ledger.holds, *self.situation.refused}
         # Not looked at before the rest: of what was refused the guard knows only when all is looked at.
         self._let_go([c for c in self.ledger.holds if not _same_rule(before.decide(c).rule, matcher.decide(c).rule)])
         self.ledger.failures.clear()
@@ -500,7 +500,7 @@ class Reconciler:
     def _still_waits(self, connection: Connection) -> bool:
         if connection in self._cuts:
             return True
-        # An answer to a request looks again by itself, and so does the end of an inhibition.
+        # What comes of a request is looked at by itself, and so is the end of an inhibition.
         if connection in self.ledger.requests or not self._may_act():
             return False
         # The end of a truce and the next retry have a timer of their own.

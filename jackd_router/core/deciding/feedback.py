@@ -30,12 +30,13 @@ class Feedback:
 
 
 class Guard:
-    """Looks for feedback in a graph, with the connections more that its `paths` have taken."""
+    """Looks for feedback in a graph with some connections more, which are taken one after the other."""
 
     def __init__(self, graph: Graph, passages: Passages) -> None:
         """Take what there is."""
         self._graph, self._passages = graph, passages
-        self.paths = SoundPaths(graph, passages)
+        self._paths = SoundPaths(graph, passages)
+        self._reach: Reach | None = None
 
     def concerns(self, connection: Connection) -> bool:
         """Tell whether the connection can be a piece of any path that should not be."""
@@ -47,15 +48,27 @@ class Guard:
             return False
         return ports[source].type is not PortType.MIDI
 
+    def take(self, connection: Connection) -> None:
+        """Count a connection as made."""
+        self._paths.take(connection)
+        if self._reach is not None:
+            self._reach.take(connection)
+
+    def may_close(self, connection: Connection) -> bool:
+        """Tell whether `closes` has to be asked, which takes longer: for when many are asked of."""
+        if self._reach is None:
+            self._reach = Reach(self._graph, self._passages, self._paths)
+        return self._reach.may_close(connection)
+
     def closes(self, connection: Connection) -> Feedback | None:
         """Give what a connection closes, be it there already or not."""
         if not self.concerns(connection):
             return None
-        before = self.paths.shortest(connection.source, lambda port: is_microphone(self._graph, port), onward=False)[::-1]
-        after = self.paths.shortest(connection.destination, lambda port: is_loudspeaker(self._graph, port), onward=True)
+        before = self._paths.shortest(connection.source, lambda port: is_microphone(self._graph, port), onward=False)[::-1]
+        after = self._paths.shortest(connection.destination, lambda port: is_loudspeaker(self._graph, port), onward=True)
         if before and after:
             return Feedback(Danger.MICROPHONE, (*before, *after))
-        loop = self.paths.shortest(connection.destination, lambda port: port == connection.source, onward=True)
+        loop = self._paths.shortest(connection.destination, lambda port: port == connection.source, onward=True)
         if loop and not self._passages.bus_ports.isdisjoint(loop):
             return Feedback(Danger.LOOP, (connection.source, *loop))
         return None
@@ -71,13 +84,11 @@ def refusals(
     if not guarded:
         return {}
     guard = Guard(graph, passages)
-    reach = Reach(graph, passages, guard.paths)
     refused = {}
     for connection, allowed in wanted:
-        feedback = guard.closes(connection) if not allowed and reach.may_close(connection) else None
+        feedback = guard.closes(connection) if not allowed and guard.may_close(connection) else None
         if feedback is None:
-            guard.paths.take(connection)
-            reach.take(connection)
+            guard.take(connection)
         else:
             refused[connection] = feedback
     return refused

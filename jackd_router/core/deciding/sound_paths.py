@@ -18,8 +18,8 @@ class Passages:
     """Those of our buses."""
     has_others: bool = False
     """Whether sound passes through other clients, too."""
-    parts: Mapping[PortName, int] = field(default_factory=dict)
-    """The parts that fall apart where connections are left out, by number: no sound passes from one into another one."""
+    groups: Mapping[PortName, int] = field(default_factory=dict)
+    """The number of the group of each port: passages alone join those of one group."""
 
     @staticmethod
     def of(buses: Iterable[tuple[PortName, PortName]], others: Iterable[tuple[PortName, PortName]] = ()) -> Passages:
@@ -35,7 +35,7 @@ class Passages:
             {port: frozenset(entries) for port, entries in back.items()},
             frozenset(port for pair in buses for port in pair),
             bool(others),
-            _parts(onward, back),
+            _groups(onward, back),
         )
 
 
@@ -60,7 +60,7 @@ class SoundPaths:
         for port in waiting:
             if is_end(port):
                 return tuple(_way_back(port, came_from))[::-1]
-            for other in sorted(self._next_to(port, onward=onward)):
+            for other in sorted(self.next_to(port, onward=onward)):
                 if other not in came_from:
                     came_from[other] = port
                     waiting.append(other)
@@ -71,11 +71,12 @@ class SoundPaths:
         waiting = [port for port in begin if port not in reached]
         reached.update(waiting)
         while waiting:
-            others = self._next_to(waiting.pop(), onward=onward) - reached
+            others = self.next_to(waiting.pop(), onward=onward) - reached
             reached |= others
             waiting += others
 
-    def _next_to(self, port: PortName, *, onward: bool) -> Set[PortName]:
+    def next_to(self, port: PortName, *, onward: bool) -> Set[PortName]:
+        """Give where sound goes from a port next, or comes from."""
         there = self._graph.ports.get(port)
         if there is None or there.is_source is not onward:
             # An input, looking onward, or an output, looking back: through the client.
@@ -87,49 +88,49 @@ class SoundPaths:
 class Reach:
     """Tells of most connections at once that they close nothing, as connections are taken one after the other.
 
-    A path is looked for only where there may be one: with 60 buses one behind the other that is 100 times as fast.
+    A path is looked for only where there may be one: for each of a thousand pairs that would take seconds.
     """
 
     def __init__(self, graph: Graph, passages: Passages, paths: SoundPaths) -> None:
-        """Take what there is; `paths`: those of the same graph, which takes what is taken before this does."""
-        self._passages, self._paths = passages, paths
+        """Take what there is, and what the paths of the same graph have taken already."""
+        self._graph, self._passages, self._paths = graph, passages, paths
         self._heard: set[PortName] = set()
         """Where a microphone can be heard."""
         self._audible: set[PortName] = set()
         """What can be heard in the room."""
-        paths.spread(self._heard, (name for name in graph.ports if is_microphone(graph, name)), onward=True)
-        paths.spread(self._audible, (name for name in graph.ports if is_loudspeaker(graph, name)), onward=False)
-        self._parts_onward: dict[int, set[int]] = {}
+        paths.spread(self._heard, (name for name in graph.physical if is_microphone(graph, name)), onward=True)
+        paths.spread(self._audible, (name for name in graph.physical if is_loudspeaker(graph, name)), onward=False)
+        self._groups_onward: dict[int, set[int]] = {}
         for port in passages.back:
-            for connection in graph.connections_of(port):
-                self._join(connection)
+            for destination in paths.next_to(port, onward=True):
+                self._join(port, destination)
 
     def take(self, connection: Connection) -> None:
-        """Count a connection as made."""
+        """Count a connection as made, which the paths have taken before."""
         if connection.source in self._heard:
             self._paths.spread(self._heard, (connection.destination,), onward=True)
         if connection.destination in self._audible:
             self._paths.spread(self._audible, (connection.source,), onward=False)
-        self._join(connection)
+        self._join(*connection)
 
     def may_close(self, connection: Connection) -> bool:
-        """Tell whether the connection may lead a microphone to a loudspeaker, or a port back to itself."""
+        """Tell whether the connection leads a microphone to a loudspeaker, or may lead a port back to itself."""
         if connection.source in self._heard and connection.destination in self._audible:
             return True
-        begin, end = (self._passages.parts.get(port) for port in reversed(connection))
+        begin, end = (self._passages.groups.get(port) for port in reversed(connection))
         if begin is None or end is None:
             return False
         reached, waiting = {begin}, [begin]
         while waiting and end not in reached:
-            others = self._parts_onward.get(waiting.pop(), set()) - reached
+            others = self._groups_onward.get(waiting.pop(), set()) - reached
             reached |= others
             waiting += others
         return end in reached
 
-    def _join(self, connection: Connection) -> None:
-        source, destination = (self._passages.parts.get(port) for port in connection)
-        if source is not None and destination is not None:
-            self._parts_onward.setdefault(source, set()).add(destination)
+    def _join(self, source: PortName, destination: PortName) -> None:
+        begin, end = (self._passages.groups.get(port) for port in (source, destination))
+        if begin is not None and end is not None:
+            self._groups_onward.setdefault(begin, set()).add(end)
 
 
 def is_microphone(graph: Graph, name: PortName) -> bool:
@@ -144,16 +145,16 @@ def is_loudspeaker(graph: Graph, name: PortName) -> bool:
     return port is not None and not port.is_source and port.is_physical
 
 
-def _parts(onward: Mapping[PortName, Set[PortName]], back: Mapping[PortName, Set[PortName]]) -> dict[PortName, int]:
-    parts: dict[PortName, int] = {}
+def _groups(onward: Mapping[PortName, Set[PortName]], back: Mapping[PortName, Set[PortName]]) -> dict[PortName, int]:
+    groups: dict[PortName, int] = {}
     for number, begin in enumerate((*onward, *back)):
         waiting = [begin]
         while waiting:
             port = waiting.pop()
-            if port not in parts:
-                parts[port] = number
+            if port not in groups:
+                groups[port] = number
                 waiting += (*onward.get(port, ()), *back.get(port, ()))
-    return parts
+    return groups
 
 
 def _way_back(port: PortName | None, came_from: Mapping[PortName, PortName | None]) -> Iterator[PortName]:
