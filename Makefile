@@ -35,8 +35,8 @@ demo: setup
 
 # Where a JACK client of the tests crashes in the libjack of PipeWire 0.3.65, or is refused by it: that is tried again, nothing else.
 test: check
-	tests/isolate $(BIN)/python -m pytest -n 2 --dist loadgroup
-	tests/isolate $(BIN)/python -m pytest -n 2 --dist loadgroup --server=pipewire --reruns 2 --only-rerun JackClientError
+	tests/isolate $(BIN)/python -m pytest -n 3 --dist loadgroup
+	tests/isolate $(BIN)/python -m pytest -n 3 --dist loadgroup --server=pipewire --reruns 2 --only-rerun JackClientError
 
 run: setup
 	@$(BIN)/jackd-router run
