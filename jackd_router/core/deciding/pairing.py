@@ -39,6 +39,14 @@ def channel_of(port: PortName) -> str | None:
             return name
 
 
+def ending_of(port: PortName) -> str | None:
+    """Give the end of the short name that stands for a named channel, as it is written; None where there is none."""
+    found = _CHANNEL.search(port.partition(":")[2])
+    if found is None or found.lastgroup == "NUMBER":
+        return None
+    return found[0] if found[0][0].isalnum() else found[0][1:]
+
+
 def pair(sources: Sequence[PortName], destinations: Sequence[PortName], pairing: Pairing | ChannelMap) -> Pairs:
     """Give the pairs of the sources with the destinations, both in natural order."""
     match pairing:

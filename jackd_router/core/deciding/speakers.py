@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from jackd_router.core.config import Action, Rule
+from jackd_router.core.config import Action, Pairing, Rule
 from jackd_router.core.deciding.follow import Partner
 from jackd_router.core.deciding.matcher import Matcher
 from jackd_router.core.deciding.membership import FROM, Member, Part, Place, Role
+from jackd_router.core.deciding.pairing import ending_of
 from jackd_router.core.deciding.rule_cells import Cell
 from jackd_router.core.graph import Connection, PortName, PortType, client_of
 from jackd_router.core.selecting.selectors import flow
@@ -35,7 +36,8 @@ class Speaker:
     """A rule, and its standing to a pair.
 
     `instead`: what it pairs the two ports with; `ports`: which of those that it follows the source feeds, or, where
-    `is_bypassed`, through which it leads the sound in its place.
+    `is_bypassed`, through which it leads the sound in its place. `endings`: what the two ports call their channels, where it
+    pairs neither of them because these are not the same.
     """
 
     rule: Rule
@@ -44,6 +46,7 @@ class Speaker:
     ports: tuple[PortName, ...] = ()
     conditions: tuple[Place, ...] = ()
     is_bypassed: bool = False
+    endings: tuple[str, str] | None = None
 
 
 def speakers(matcher: Matcher, connection: Connection) -> tuple[Speaker, ...]:
@@ -144,7 +147,13 @@ def _not_chosen(matcher: Matcher, rank: int, connection: Connection, ends: tuple
     if rule.complete and not all(map(cells.is_complete, found)):
         return Speaker(rule, Standing.INCOMPLETE)
     instead = {other for cell in found for other in cells.chosen_in(cell) if not set(connection).isdisjoint(other)}
-    return Speaker(rule, Standing.NOT_PAIRED, tuple(sorted(instead)))
+    endings = None if instead or rule.pair not in (Pairing.AUTO, Pairing.NAME) else _endings(connection)
+    return Speaker(rule, Standing.NOT_PAIRED, tuple(sorted(instead)), endings=endings)
+
+
+def _endings(connection: Connection) -> tuple[str, str] | None:
+    source, destination = map(ending_of, connection)
+    return None if source is None or destination is None else (source, destination)
 
 
 def _cells_with(matcher: Matcher, rank: int, connection: Connection, ends: tuple[Member, Member]) -> list[Cell]:

@@ -147,7 +147,11 @@ def not_chosen(speaker: Speaker) -> str:
             instead = ", ".join(map(pair_text, speaker.instead))
             written = f'"{rule.pair}"' if isinstance(rule.pair, str) else "{ ... }"
             met = _followed(speaker) if speaker.ports else "its selectors match both ports"
-            return f"{met}, but pair = {written} makes {instead or 'no pair of them'}"
+            told = f"{met}, but pair = {written} makes {instead or 'no pair of them'}"
+            if speaker.endings is None:
+                return told
+            source, destination = speaker.endings
+            return f'{told}: {source} is not {destination}; pair = {{ {source} = "{destination}" }} makes one'
 
 
 def _condition(place: Place) -> str:
