@@ -16,6 +16,7 @@ import logging
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -118,6 +119,14 @@ class Presence:
         except OSError:
             return False
         return stat.rpartition(b")")[2].split()[0] in (b"T", b"t")
+
+    def server_age_s(self) -> float:
+        """Give how long the process of the server runs; 0 where nobody knows."""
+        try:
+            started_s = float(_start_of(self.server_pid)) / os.sysconf("SC_CLK_TCK")
+        except (OSError, LookupError, ValueError):
+            return 0.0
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
 
     # ---- birth
 
@@ -265,9 +274,14 @@ def _run_of(pid: int, path: Path) -> str:
     """Name a run by the boot, its process and the socket that it made: jackdbus starts many servers in one process."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        # The name of the program, in parentheses, may hold anything; the 22nd field is the time of its start.
-        started_ticks = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
+        started_ticks = _start_of(pid)
         made = path.stat()
     except (OSError, LookupError, ValueError):
         return ""
     return f"{boot} {pid} {started_ticks} {made.st_ino} {made.st_mtime_ns}"
+
+
+def _start_of(pid: int) -> str:
+    """Give when a process started, in clock ticks since the boot; raise OSError or LookupError."""
+    # The name of the program, in parentheses, may hold anything; the 22nd field is the time of its start.
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()

@@ -50,6 +50,10 @@ class Servers:
         """Tells this run of the server from every other one; "" while there is none, or nobody knows."""
         return self.current.server_run if self.current else ""
 
+    def server_age_s(self) -> float:
+        """Give how long the process of the server runs; 0 where nobody knows."""
+        return self.current.server_age_s() if self.current else 0.0
+
     def server_stopped(self) -> bool:
         """Tell whether the process of the server is stopped (by a signal or a debugger)."""
         return self.current is not None and self.current.server_stopped()

@@ -151,6 +151,11 @@ class ServerKeeper:
         """Which run of the server there is, as `Presence` tells it apart from others; "" where that is not known."""
         return self._servers.server_run
 
+    @property
+    def server_age_s(self) -> float:
+        """How long the process of the server runs; 0 where nobody knows."""
+        return self._servers.server_age_s()
+
     def start(self) -> None:
         """Begin to look for the server."""
         self._timer = self._loop.call_later(_TICK_S, self._look_around)
@@ -188,6 +193,11 @@ class ServerKeeper:
     @property
     def mistakes_ports(self) -> bool:
         """Whether a request may reach another port than it names: PipeWire's libjack asks by numbers, which are given again."""
+        return self._library is Implementation.PIPEWIRE
+
+    @property
+    def sets_devices_up(self) -> bool:
+        """Whether a session manager may make the ports of devices anew, some time after the server began: PipeWire's."""
         return self._library is Implementation.PIPEWIRE
 
     def read_with_another_client(

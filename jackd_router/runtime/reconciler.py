@@ -26,6 +26,7 @@ from jackd_router.runtime.connection_requests import ConnectionRequests
 from jackd_router.runtime.feedback_watch import FeedbackWatch
 from jackd_router.runtime.ledger import Ledger, Quarrel, Request, registrations
 from jackd_router.runtime.mirror import Changes
+from jackd_router.runtime.new_devices import NewDevices
 from jackd_router.runtime.quiet import QUIET_S, Quiet
 from jackd_router.runtime.slices import run_in_turns
 
@@ -52,6 +53,7 @@ class Reconciler:
             graph, self._note_result, self._announcer.mistaken, lambda connection: self.look_at((connection,))
         )
         self.watch = FeedbackWatch(graph)
+        self.new_devices = NewDevices(graph)
         self.situation = self._situation()
         self.remake_matcher: Callable[[], Matcher] = lambda: self.matcher
         """Gives the matcher of the rules in force, made from nothing but them and the graph."""
@@ -168,6 +170,7 @@ class Reconciler:
         self.end_doubt()
         lost = self.ledger.holds
         self._requests.end_generation()
+        self.new_devices.end_generation()
         self.ledger = Ledger()
         self.watch.clear()
         self.situation = self._situation()
@@ -460,6 +463,9 @@ class Reconciler:
             self._wait(connection)
             return True
         if not has_ends(self._graph, connection):
+            return True
+        if self.new_devices.awaits_set_up(connection.destination):
+            self._wait(connection)
             return True
         if self._quiet.is_busy(connection, now, is_fan_out=self.matcher.is_fan_out(connection)):
             self._wait(connection)

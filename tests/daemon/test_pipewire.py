@@ -34,6 +34,18 @@ to = "system:playback_*"
 CARD = device("Card", ["FL", "FR", "FC", "LFE"], is_source=False)
 HDMI = device("HDMI", ["FL", "FR"], is_source=False)
 
+BUS_TO_CARD = """
+[[bus]]
+name = "main"
+channels = ["FL", "FR"]
+
+[[rule]]
+name = "out"
+from = { bus = "main" }
+to = "Card:playback_*"
+"""
+TO_CARD = {("router:main_out_FL", "Card:playback_FL"), ("router:main_out_FR", "Card:playback_FR")}
+
 THROUGH = """
 [[bus]]
 name = "main"
@@ -239,6 +251,39 @@ def test_it_comes_back_after_each_death_beside_a_session_manager(
             manager.send(signal.SIGTERM)
             manager.wait()
     assert "ended by itself" not in router.output(), "libjack crashed"
+
+
+def test_a_sink_is_left_alone_until_the_session_manager_has_set_it_up(
+    tmp_path: Path, session_bus: SessionBus, pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
+) -> None:
+    """PipeWire 0.3.65 crashes where one is connected by then, at most starts."""
+    pipewire.devices = [CARD, HDMI]
+    router = start_beside(BUS_TO_CARD)
+    env = os.environ | {"PIPEWIRE_RUNTIME_DIR": pipewire.name, "DBUS_SESSION_BUS_ADDRESS": session_bus.address}
+    for _ in range(4):
+        eventually(router.host_pid, what="the next server is waited for")
+        pipewire.start()
+        manager = Process(["wireplumber"], tmp_path / "wireplumber.log", env | {"HOME": str(tmp_path)})
+        try:
+            eventually(lambda: remote.connected() and remote.connections() >= TO_CARD)
+            assert any(name.startswith("Card:monitor") for name in remote.ports()), "it was connected before"
+            assert pipewire.is_running
+            assert connections(pipewire) >= TO_CARD
+        finally:
+            pipewire.kill()
+            manager.send(signal.SIGTERM)
+            manager.wait()
+            eventually(lambda: not remote.connected())
+
+
+def test_where_there_is_no_session_manager_a_sink_is_not_left_alone_for_long(
+    pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
+) -> None:
+    pipewire.devices = [CARD]
+    start_beside(BUS_TO_CARD)
+    pipewire.start()
+    eventually(lambda: remote.connected() and remote.connections() >= TO_CARD)
+    assert not any(name.startswith("Card:monitor") for name in remote.ports())
 
 
 def test_nobody_has_the_alias_of_another_port(pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from jackd_router.cli.doctor.findings import Finding, Grade, ok, warn
+from jackd_router.jack_io.session_manager import SESSION_MANAGERS
 
 KNOWN = {
     "aj-snapshot": "end it; `jackd-router snapshot` does the same",
@@ -20,9 +21,6 @@ KNOWN = {
     "ray-jackpatch": 'let rules leave alone what it connects: action = "leave"',
 }
 """What to do about each; `man jackd-router.toml` has a word for those who come from them."""
-SESSION_MANAGERS = ("pipewire-media-session", "wireplumber")
-"""They connect what plays on PipeWire to a device, once, and leave JACK clients alone; most desktops need one."""
-
 _WHERE_IT_SHOULD_NOT = (
     'where it should not, a rule wins: action = "forbid", or exclusive; '
     'or start the program with PIPEWIRE_PROPS="{ node.autoconnect = false }"'
