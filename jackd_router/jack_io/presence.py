@@ -121,12 +121,11 @@ class Presence:
         return stat.rpartition(b")")[2].split()[0] in (b"T", b"t")
 
     def server_age_s(self) -> float:
-        """Give how long the process of the server runs; 0 where nobody knows."""
+        """Give for how long the process of the server runs; 0, as if it had just begun, where nobody knows."""
         try:
-            started_s = float(_start_of(self.server_pid)) / os.sysconf("SC_CLK_TCK")
-        except (OSError, LookupError, ValueError):
+            return age_s_of(self.server_pid)
+        except OSError:
             return 0.0
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
 
     # ---- birth
 
@@ -281,7 +280,12 @@ def _run_of(pid: int, path: Path) -> str:
     return f"{boot} {pid} {started_ticks} {made.st_ino} {made.st_mtime_ns}"
 
 
+def age_s_of(pid: int) -> float:
+    """Give for how long a process runs, in seconds; raise OSError where there is none."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(_start_of(pid)) / os.sysconf("SC_CLK_TCK")
+
+
 def _start_of(pid: int) -> str:
-    """Give when a process started, in clock ticks since the boot; raise OSError or LookupError."""
+    """Give when a process started, in clock ticks since the boot; raise OSError where there is none."""
     # The name of the program, in parentheses, may hold anything; the 22nd field is the time of its start.
     return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()

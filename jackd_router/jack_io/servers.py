@@ -51,7 +51,7 @@ class Servers:
         return self.current.server_run if self.current else ""
 
     def server_age_s(self) -> float:
-        """Give how long the process of the server runs; 0 where nobody knows."""
+        """Give for how long the process of the server runs, as `Presence` does."""
         return self.current.server_age_s() if self.current else 0.0
 
     def server_stopped(self) -> bool:

@@ -151,9 +151,8 @@ class ServerKeeper:
         """Which run of the server there is, as `Presence` tells it apart from others; "" where that is not known."""
         return self._servers.server_run
 
-    @property
     def server_age_s(self) -> float:
-        """How long the process of the server runs; 0 where nobody knows."""
+        """Give for how long the process of the server runs, as `Presence` does."""
         return self._servers.server_age_s()
 
     def start(self) -> None:
@@ -196,8 +195,8 @@ class ServerKeeper:
         return self._library is Implementation.PIPEWIRE
 
     @property
-    def sets_devices_up(self) -> bool:
-        """Whether a session manager may make the ports of devices anew, some time after the server began: PipeWire's."""
+    def has_session_manager(self) -> bool:
+        """Whether another program may make the ports of devices anew, some time after the server began: PipeWire's may."""
         return self._library is Implementation.PIPEWIRE
 
     def read_with_another_client(

@@ -1,60 +1,125 @@
 """The devices of a PipeWire that has just begun, as long as a session manager may be about to set them up.
 
-A sink that pipewire.conf makes has ports at once, and gets other ones, and a monitor beside each, when a session manager comes
-to it. Where the first ones are connected by then, PipeWire 0.3.65 crashes or carries no sound to them any more; and it does so
-again when it is started again, as we are there before the session manager is. So nothing is connected to them until then.
+A device that pipewire.conf makes has ports at once. When a session manager comes to it, it gets other ones: a sink then has a
+monitor beside each. PipeWire 0.3.65 crashes at that, or lets the connection fall, where the first ones are connected. It would
+crash again and again, as we are there before the session manager is: so rules leave such ports alone until then, whatever the
+version.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from jackd_router.core.errors import Refused
-from jackd_router.core.graph import Graph, PortName
-from jackd_router.jack_io import session_manager
+from jackd_router.core.graph import Connection, Graph, PortName, PortType
+from jackd_router.jack_io.session_manager import youngest_s
 from jackd_router.jack_io.threads import in_thread
+from jackd_router.runtime.mirror import PortChange
 
 _ALONE_S = 0.4
-"""At this age of PipeWire the process of its session manager is there, if there is to be one."""
-_MANAGED_S = 1.5
-"""At this age the session manager has seen to the devices that there were at the beginning."""
+"""At this age of PipeWire its session manager runs, if it has one: systemd starts one with the other."""
+_EARLIER_S = 1.0
+"""So much older than PipeWire its session manager may be; one that is older still is another one's."""
+_MANAGED_S = 3.0
+"""At this age a session manager has set the devices up that there were at the beginning."""
+_ALL_S = 0.1
+"""So long after the first device all of them are set up."""
 
 
 class NewDevices:
-    """Tells which sinks are to be left alone for a moment."""
+    """Keeps the pairs that wait for a device to be set up."""
 
-    def __init__(self, graph: Graph) -> None:
-        """Take the mirror's graph; no sink is to be left alone before `begin_generation`."""
-        self._graph = graph
+    def __init__(self, graph: Graph, look_at: Callable[[Iterable[Connection]], None]) -> None:
+        """Take the mirror's graph, and who decides about pairs anew; nothing waits before `begin_generation`."""
+        self._graph, self._look_at = graph, look_at
         self._loop = asyncio.get_running_loop()
-        self._until = 0.0
+        self.waiting: set[Connection] = set()
+        self._until = self._set_up_at = 0.0
+        self._newest = 0
+        self._monitored: set[str] | None = None
+        """The clients that have a monitor; None while nobody has looked."""
         self._looking: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def begin_generation(self, server_age_s: float) -> None:
-        """Work on a PipeWire that runs for so long."""
+        """Work on a PipeWire that runs for so long, with what there is in its graph."""
+        self.end_generation()
         if server_age_s < _MANAGED_S:
             born = self._loop.time() - server_age_s
-            self._until = born + _MANAGED_S
-            self._looking = self._loop.create_task(self._look(born + _ALONE_S))
+            self._newest = self._graph.newest
+            self._wait_until(born + _MANAGED_S)
+            self._note_monitors()
+            self._looking = self._loop.create_task(self._look_for_manager(born))
 
     def end_generation(self) -> None:
         """Forget the server that is gone."""
-        self._until = 0.0
-        if self._looking is not None:
-            self._looking.cancel()
+        self._until = self._set_up_at = 0.0
+        self.waiting.clear()
+        for each in (self._looking, self._timer):
+            if each is not None:
+                each.cancel()
+        self._looking = self._timer = None
 
-    def awaits_set_up(self, destination: PortName) -> bool:
-        """Tell whether the port is one of a sink that a session manager may still make anew."""
-        port = self._graph.ports.get(destination)
-        if self._loop.time() >= self._until or port is None or not port.is_physical:
+    def awaits(self, connection: Connection) -> bool:
+        """Tell whether the pair is not to be made yet; it is named again when it may be."""
+        if self._loop.time() >= self._until or not any(map(self._is_new, connection)):
             return False
-        return not any(other.is_monitor and other.client == port.client for other in self._graph.ports.values())
+        self.waiting.add(connection)
+        return True
 
-    async def _look(self, due: float) -> None:
-        await asyncio.sleep(due - self._loop.time())
-        runs = False
-        with suppress(Refused):  # no more threads
-            runs = await in_thread(session_manager.runs)
-        if not runs:
-            self._until = 0.0
+    def keeps(self, connection: Connection) -> bool:
+        """Tell whether the pair is not to be cut yet, as one that waits may take its place; it is named again, too."""
+        if all(pair.source != connection.source for pair in self.waiting):
+            return False
+        self.waiting.add(connection)
+        return True
+
+    def ports_changed(self, changes: Iterable[PortChange]) -> set[Connection]:
+        """Note what came; give the pairs that are to be looked at again for it."""
+        self._monitored = None
+        if not self.waiting or not any(port is not None and port.is_monitor for _, _, port in changes):
+            return set()
+        self._note_monitors()
+        return self._take_waiting()
+
+    def _is_new(self, name: PortName) -> bool:
+        port = self._graph.ports.get(name)
+        if port is None or not port.is_physical or port.type is PortType.MIDI:
+            return False
+        if port.is_source:  # nothing tells whether it is set up, but that others are, or that it is not the first one
+            is_set_up = self._set_up_at and self._loop.time() - self._set_up_at >= _ALL_S
+            return port.registration <= self._newest and not is_set_up
+        return self._clients_with_monitor().isdisjoint((port.client, f"{port.client} Monitor"))  # jack.merge-monitor = false
+
+    def _clients_with_monitor(self) -> set[str]:
+        if self._monitored is None:
+            self._monitored = {port.client for port in self._graph.ports.values() if port.is_monitor}
+        return self._monitored
+
+    def _note_monitors(self) -> None:
+        if not self._set_up_at and self._clients_with_monitor():
+            self._set_up_at = self._loop.time()
+            self._loop.call_later(_ALL_S, self._release)
+
+    def _wait_until(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._until = when
+        self._timer = self._loop.call_at(when, self._release)
+
+    def _take_waiting(self) -> set[Connection]:
+        waiting, self.waiting = self.waiting, set()
+        return waiting
+
+    def _release(self) -> None:
+        self._look_at(self._take_waiting())
+
+    async def _look_for_manager(self, born: float) -> None:
+        await asyncio.sleep(born + _ALONE_S - self._loop.time())
+        with suppress(Refused, OSError):  # where it cannot be known, it is waited for
+            age_s = await in_thread(youngest_s)
+            now = self._loop.time()
+            is_its_own = age_s is not None and now - age_s > born - _EARLIER_S
+            self._wait_until(now - age_s + _MANAGED_S if age_s is not None and is_its_own else now)

@@ -17,7 +17,7 @@ from math import inf
 
 from jackd_router.core.config import Config, Manual, Rule
 from jackd_router.core.deciding.matcher import Matcher, Verdict
-from jackd_router.core.deciding.plan import Deed, Situation, Step
+from jackd_router.core.deciding.plan import Deed, Reason, Situation, Step
 from jackd_router.core.graph import Connection, Graph, PortName
 from jackd_router.core.ports import has_ends
 from jackd_router.jack_io.host_process import HostProcess
@@ -53,7 +53,7 @@ class Reconciler:
             graph, self._note_result, self._announcer.mistaken, lambda connection: self.look_at((connection,))
         )
         self.watch = FeedbackWatch(graph)
-        self.new_devices = NewDevices(graph)
+        self.new_devices = NewDevices(graph, self.look_at)
         self.situation = self._situation()
         self.remake_matcher: Callable[[], Matcher] = lambda: self.matcher
         """Gives the matcher of the rules in force, made from nothing but them and the graph."""
@@ -222,6 +222,7 @@ class Reconciler:
             self._requests.ports_gone(gone.difference(before for before, _ in changes.renamed))
         for connection, connected in changes.connections:
             self._note_who(connection, connected, now)
+        self._look_at |= self.new_devices.ports_changed(changes.ports)
         self._try_again(changes.told_again)
 
     def _look_at_neighbours(self, connection: Connection) -> None:
@@ -458,14 +459,15 @@ class Reconciler:
             self._set_retry(failure.due)
             return True
         if step.deed is Deed.DISCONNECT:
+            if step.reason is not Reason.FORBIDDEN and self.new_devices.keeps(connection):
+                return True
             if self._quiet.is_over(self._later.get(connection, now), now):
                 return False
             self._wait(connection)
             return True
         if not has_ends(self._graph, connection):
             return True
-        if self.new_devices.awaits_set_up(connection.destination):
-            self._wait(connection)
+        if self.new_devices.awaits(connection):
             return True
         if self._quiet.is_busy(connection, now, is_fan_out=self.matcher.is_fan_out(connection)):
             self._wait(connection)
@@ -621,7 +623,7 @@ class Reconciler:
 
     @property
     def _is_idle(self) -> bool:
-        return not self._has_server or not (self.ledger.requests or self._later or self._pauses)
+        return not self._has_server or not (self.ledger.requests or self._later or self.new_devices.waiting or self._pauses)
 
     async def idle(self) -> None:
         """Wait until no request is on its way, and nothing waits for quiet or the end of a pause."""

@@ -398,6 +398,7 @@ class Rules:
         return Facts(
             contested=self.contested,
             failures={pair: f"code {failure.code}, {failure.times} times in a row" for pair, failure in failures.items()},
+            waiting=self._reconciler.new_devices.waiting,
             paused=self._paused(),
         )
 

@@ -106,8 +106,8 @@ class ServerEvents:
         self._reconciler.begin_generation(
             host, self._memory.begin(self.keeper.server_run), mistakes_ports=self.keeper.mistakes_ports
         )
-        if self.keeper.sets_devices_up:
-            self._reconciler.new_devices.begin_generation(self.keeper.server_age_s)
+        if self.keeper.has_session_manager:
+            self._reconciler.new_devices.begin_generation(self.keeper.server_age_s())
         self._publisher.graph(changes)
         self.statistics.begin_generation(host.memory)
         self._changed_at = self._verified_at = self._loop.time()

@@ -84,6 +84,13 @@ OFF, YES, NO, MINE = '"off" (test.toml:2)', '"yes" (test.toml:17)', '"no" (test.
         (
             WANTED,
             False,
+            {"facts": Facts(waiting={connection(WANTED)})},
+            State.PENDING,
+            f"is not connected: rule {YES} wants it; it will be made when the session manager of PipeWire has set the device up",
+        ),
+        (
+            WANTED,
+            False,
             {"held": {connection(WANTED)}},
             State.HELD,
             f"is not connected: rule {YES} wants it, but it was cut by hand and is held",

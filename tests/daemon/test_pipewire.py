@@ -34,10 +34,19 @@ to = "system:playback_*"
 CARD = device("Card", ["FL", "FR", "FC", "LFE"], is_source=False)
 HDMI = device("HDMI", ["FL", "FR"], is_source=False)
 
-BUS_TO_CARD = """
+MIC = device("Mic", ["FL", "FR"], is_source=True)
+BUS_BETWEEN = """
+[policy]
+feedback = "allow"
+
 [[bus]]
 name = "main"
 channels = ["FL", "FR"]
+
+[[rule]]
+name = "in"
+from = "Mic:capture_*"
+to = { bus = "main" }
 
 [[rule]]
 name = "out"
@@ -45,6 +54,7 @@ from = { bus = "main" }
 to = "Card:playback_*"
 """
 TO_CARD = {("router:main_out_FL", "Card:playback_FL"), ("router:main_out_FR", "Card:playback_FR")}
+FROM_MIC = {("Mic:capture_FL", "router:main_in_FL"), ("Mic:capture_FR", "router:main_in_FR")}
 
 THROUGH = """
 [[bus]]
@@ -253,22 +263,22 @@ def test_it_comes_back_after_each_death_beside_a_session_manager(
     assert "ended by itself" not in router.output(), "libjack crashed"
 
 
-def test_a_sink_is_left_alone_until_the_session_manager_has_set_it_up(
+def test_devices_are_left_alone_until_the_session_manager_has_set_them_up(
     tmp_path: Path, session_bus: SessionBus, pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
 ) -> None:
-    """PipeWire 0.3.65 crashes where one is connected by then, at most starts."""
-    pipewire.devices = [CARD, HDMI]
-    router = start_beside(BUS_TO_CARD)
+    """PipeWire 0.3.65 crashes where one is connected before, at most starts."""
+    pipewire.devices = [CARD, MIC]
+    router = start_beside(BUS_BETWEEN)
     env = os.environ | {"PIPEWIRE_RUNTIME_DIR": pipewire.name, "DBUS_SESSION_BUS_ADDRESS": session_bus.address}
     for _ in range(4):
         eventually(router.host_pid, what="the next server is waited for")
         pipewire.start()
         manager = Process(["wireplumber"], tmp_path / "wireplumber.log", env | {"HOME": str(tmp_path)})
         try:
-            eventually(lambda: remote.connected() and remote.connections() >= TO_CARD)
+            eventually(lambda: remote.connected() and remote.connections() >= TO_CARD | FROM_MIC)
             assert any(name.startswith("Card:monitor") for name in remote.ports()), "it was connected before"
             assert pipewire.is_running
-            assert connections(pipewire) >= TO_CARD
+            assert connections(pipewire) >= TO_CARD | FROM_MIC
         finally:
             pipewire.kill()
             manager.send(signal.SIGTERM)
@@ -276,11 +286,11 @@ def test_a_sink_is_left_alone_until_the_session_manager_has_set_it_up(
             eventually(lambda: not remote.connected())
 
 
-def test_where_there_is_no_session_manager_a_sink_is_not_left_alone_for_long(
+def test_where_there_is_no_session_manager_devices_are_not_left_alone_for_long(
     pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
 ) -> None:
     pipewire.devices = [CARD]
-    start_beside(BUS_TO_CARD)
+    start_beside(BUS_BETWEEN)
     pipewire.start()
     eventually(lambda: remote.connected() and remote.connections() >= TO_CARD)
     assert not any(name.startswith("Card:monitor") for name in remote.ports())

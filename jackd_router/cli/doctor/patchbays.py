@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
 from jackd_router.cli.doctor.findings import Finding, Grade, ok, warn
-from jackd_router.jack_io.session_manager import SESSION_MANAGERS
+from jackd_router.jack_io.session_manager import SESSION_MANAGERS, running
 
 KNOWN = {
     "aj-snapshot": "end it; `jackd-router snapshot` does the same",
@@ -29,7 +26,7 @@ _WHERE_IT_SHOULD_NOT = (
 
 def findings() -> Iterator[Finding]:
     """Look for them."""
-    found = sorted(running())
+    found = sorted(running((*KNOWN, *SESSION_MANAGERS)))
     for name, pid in found:
         if name in KNOWN:
             yield warn("patchbays", f"{name} runs (process {pid}): it may undo what rules do", KNOWN[name])
@@ -38,18 +35,3 @@ def findings() -> Iterator[Finding]:
             yield Finding(Grade.OK, "patchbays", text, _WHERE_IT_SHOULD_NOT)
     if not found:
         yield ok("patchbays", "no other program is known to connect by itself")
-
-
-def running() -> Iterator[tuple[str, int]]:
-    """Give each, by its name and process id."""
-    for folder in Path("/proc").iterdir():
-        with suppress(OSError):  # it has ended
-            if folder.name.isdecimal() and folder.stat().st_uid == os.getuid() and (name := _program(folder)):
-                yield name, int(folder.name)
-
-
-def _program(process: Path) -> str | None:
-    """Give which of them a process is: by its own name, or by the script that an interpreter runs."""
-    words = [os.fsdecode(word).rpartition("/")[2] for word in (process / "cmdline").read_bytes().split(b"\0")]
-    names = words[:2] if words[0].startswith("python") else words[:1]
-    return next((name for name in (*KNOWN, *SESSION_MANAGERS) if name in names), None)

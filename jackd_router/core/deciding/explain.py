@@ -44,10 +44,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the router knows of pairs beyond the graph and the rules. `paused`: why nothing is done at all, "" when it is."""
+    """What the router knows of pairs beyond the graph and the rules.
+
+    `waiting`: those that wait for a device to be set up; `paused`: why nothing is done at all, "" when it is.
+    """
 
     contested: Collection[Connection] = ()
     failures: Mapping[Connection, str] = field(default_factory=dict)
+    waiting: Collection[Connection] = ()
     paused: str = ""
 
 
@@ -262,7 +266,10 @@ def _outlook(step: Step, state: State, facts: Facts) -> str:
         return ""
     if facts.paused:
         return f"; nothing is done about it: {facts.paused}"
-    return "; it will be made" if step.deed is Deed.CONNECT else "; it will be cut"
+    will = "it will be made" if step.deed is Deed.CONNECT else "it will be cut"
+    if step.connection in facts.waiting:
+        return f"; {will} when the session manager of PipeWire has set the device up"
+    return f"; {will}"
 
 
 def _rule_steps(speaking: tuple[Speaker, ...], decision: Decision) -> list[RuleStep]:

@@ -14,7 +14,7 @@ Pairs = dict[Connection, bool]
 """The chosen pairs. True: only the rest of a fan-out, of which more ports of the same client may make something else."""
 
 _CHANNEL = re.compile(
-    r"(?:^|[\W_])(?:"
+    r"(?:^|(?<=[\W_]))(?:"
     r"(?P<FL>fl|l|left)|(?P<FR>fr|r|right)|(?P<FC>fc|c|center)|(?P<LFE>lfe|sub)|(?P<RL>rl|bl)|(?P<RR>rr|br)"
     r"|(?P<SL>sl)|(?P<SR>sr)|(?P<MONO>mono|m)|aux(?P<AUX>[0-9]+)|(?P<NUMBER>[0-9]+))$",
     re.IGNORECASE,
@@ -44,7 +44,7 @@ def ending_of(port: PortName) -> str | None:
     found = _CHANNEL.search(port.partition(":")[2])
     if found is None or found.lastgroup == "NUMBER":
         return None
-    return found[0] if found[0][0].isalnum() else found[0][1:]
+    return found[0]
 
 
 def pair(sources: Sequence[PortName], destinations: Sequence[PortName], pairing: Pairing | ChannelMap) -> Pairs:
