@@ -1,8 +1,8 @@
 """The requests to make and to cut connections: what the server says to each, and what is told of it.
 
 Two things come of a request, in either order: libjack's answer, and the notification of what it did, its echo. It is over when
-both have come, or when it failed. Who called us is answered then, so that whoever asks for the graph next sees what was done;
-of an echo that does not come soon nobody waits for long.
+both have come, or when it failed. Who called us is answered when both have come, so that whoever asks for the graph next sees
+what was done; or a moment after the answer, for an echo may be lost.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class ConnectionRequests:
         is_over = not done or is_seen
         if is_over:
             ledger.finish(connection, request)
-        # Where it could not be cut, somebody else may just have done it: that is told, too.
+        # Where it could not be cut, somebody else may just have done it: who called us looks at the graph a moment later.
         comes = not is_seen and (done or (not request.connect and connection in self._graph.connections))
         if not comes:
             _tell(request)
