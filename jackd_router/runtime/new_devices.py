@@ -24,8 +24,8 @@ _EARLIER_S = 1.0
 """So much older than PipeWire its session manager may be; one that is older still is another one's."""
 _MANAGED_S = 3.0
 """At this age a session manager has set the devices up that there were at the beginning."""
-_ALL_S = 0.1
-"""So long after the first device all of them are set up."""
+_CALM_S = 0.05
+"""Devices that are just being set up are left alone until so long after the last change of one."""
 
 
 class NewDevices:
@@ -36,12 +36,13 @@ class NewDevices:
         self._graph, self._look_at = graph, look_at
         self._loop = asyncio.get_running_loop()
         self.waiting: set[Connection] = set()
-        self._until = self._set_up_at = 0.0
+        self._until = self._calm_at = 0.0
         self._newest = 0
         self._monitored: set[str] | None = None
         """The clients that have a monitor; None while nobody has looked."""
         self._looking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._calm_timer: asyncio.TimerHandle | None = None
 
     def begin_generation(self, server_age_s: float) -> None:
         """Work on a PipeWire that runs for so long, with what there is in its graph."""
@@ -50,17 +51,17 @@ class NewDevices:
             born = self._loop.time() - server_age_s
             self._newest = self._graph.newest
             self._wait_until(born + _MANAGED_S)
-            self._note_monitors()
+            self._wait_until_calm()
             self._looking = self._loop.create_task(self._look_for_manager(born))
 
     def end_generation(self) -> None:
         """Forget the server that is gone."""
-        self._until = self._set_up_at = 0.0
+        self._until = self._calm_at = 0.0
         self.waiting.clear()
-        for each in (self._looking, self._timer):
+        for each in (self._looking, self._timer, self._calm_timer):
             if each is not None:
                 each.cancel()
-        self._looking = self._timer = None
+        self._looking = self._timer = self._calm_timer = None
 
     def awaits(self, connection: Connection) -> bool:
         """Tell whether the pair is not to be made yet; it is named again when it may be."""
@@ -76,32 +77,34 @@ class NewDevices:
         self.waiting.add(connection)
         return True
 
-    def ports_changed(self, changes: Iterable[PortChange]) -> set[Connection]:
-        """Note what came; give the pairs that are to be looked at again for it."""
+    def ports_changed(self, changes: Iterable[PortChange]) -> None:
+        """Note which devices are being set up."""
         self._monitored = None
-        if not self.waiting or not any(port is not None and port.is_monitor for _, _, port in changes):
-            return set()
-        self._note_monitors()
-        return self._take_waiting()
+        ports = (port for change in changes for port in (change.before, change.now))
+        if self._loop.time() < self._until and any(port and (port.is_physical or port.is_monitor) for port in ports):
+            self._wait_until_calm()
 
     def _is_new(self, name: PortName) -> bool:
         port = self._graph.ports.get(name)
         if port is None or not port.is_physical or port.type is PortType.MIDI:
             return False
+        if self._loop.time() < self._calm_at:
+            return True
+        monitored = self._clients_with_monitor()
         if port.is_source:  # nothing tells whether it is set up, but that others are, or that it is not the first one
-            is_set_up = self._set_up_at and self._loop.time() - self._set_up_at >= _ALL_S
-            return port.registration <= self._newest and not is_set_up
-        return self._clients_with_monitor().isdisjoint((port.client, f"{port.client} Monitor"))  # jack.merge-monitor = false
+            return port.registration <= self._newest and not monitored
+        return monitored.isdisjoint((port.client, f"{port.client} Monitor"))  # jack.merge-monitor = false
 
     def _clients_with_monitor(self) -> set[str]:
         if self._monitored is None:
             self._monitored = {port.client for port in self._graph.ports.values() if port.is_monitor}
         return self._monitored
 
-    def _note_monitors(self) -> None:
-        if not self._set_up_at and self._clients_with_monitor():
-            self._set_up_at = self._loop.time()
-            self._loop.call_later(_ALL_S, self._release)
+    def _wait_until_calm(self) -> None:
+        if self._calm_timer is not None:
+            self._calm_timer.cancel()
+        self._calm_at = self._loop.time() + _CALM_S
+        self._calm_timer = self._loop.call_at(self._calm_at, self._release)
 
     def _wait_until(self, when: float) -> None:
         if self._timer is not None:
@@ -109,12 +112,9 @@ class NewDevices:
         self._until = when
         self._timer = self._loop.call_at(when, self._release)
 
-    def _take_waiting(self) -> set[Connection]:
-        waiting, self.waiting = self.waiting, set()
-        return waiting
-
     def _release(self) -> None:
-        self._look_at(self._take_waiting())
+        waiting, self.waiting = self.waiting, set()
+        self._look_at(waiting)
 
     async def _look_for_manager(self, born: float) -> None:
         await asyncio.sleep(born + _ALONE_S - self._loop.time())

@@ -222,7 +222,7 @@ class Reconciler:
             self._requests.ports_gone(gone.difference(before for before, _ in changes.renamed))
         for connection, connected in changes.connections:
             self._note_who(connection, connected, now)
-        self._look_at |= self.new_devices.ports_changed(changes.ports)
+        self.new_devices.ports_changed(changes.ports)
         self._try_again(changes.told_again)
 
     def _look_at_neighbours(self, connection: Connection) -> None:

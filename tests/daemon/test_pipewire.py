@@ -35,9 +35,10 @@ CARD = device("Card", ["FL", "FR", "FC", "LFE"], is_source=False)
 HDMI = device("HDMI", ["FL", "FR"], is_source=False)
 
 MIC = device("Mic", ["FL", "FR"], is_source=True)
-BUS_BETWEEN = """
-[policy]
-feedback = "allow"
+TWO_BUSES = """
+[[bus]]
+name = "talk"
+channels = ["FL", "FR"]
 
 [[bus]]
 name = "main"
@@ -46,7 +47,7 @@ channels = ["FL", "FR"]
 [[rule]]
 name = "in"
 from = "Mic:capture_*"
-to = { bus = "main" }
+to = { bus = "talk" }
 
 [[rule]]
 name = "out"
@@ -54,7 +55,7 @@ from = { bus = "main" }
 to = "Card:playback_*"
 """
 TO_CARD = {("router:main_out_FL", "Card:playback_FL"), ("router:main_out_FR", "Card:playback_FR")}
-FROM_MIC = {("Mic:capture_FL", "router:main_in_FL"), ("Mic:capture_FR", "router:main_in_FR")}
+FROM_MIC = {("Mic:capture_FL", "router:talk_in_FL"), ("Mic:capture_FR", "router:talk_in_FR")}
 
 THROUGH = """
 [[bus]]
@@ -268,7 +269,7 @@ def test_devices_are_left_alone_until_the_session_manager_has_set_them_up(
 ) -> None:
     """PipeWire 0.3.65 crashes where one is connected before, at most starts."""
     pipewire.devices = [CARD, MIC]
-    router = start_beside(BUS_BETWEEN)
+    router = start_beside(TWO_BUSES)
     env = os.environ | {"PIPEWIRE_RUNTIME_DIR": pipewire.name, "DBUS_SESSION_BUS_ADDRESS": session_bus.address}
     for _ in range(4):
         eventually(router.host_pid, what="the next server is waited for")
@@ -290,7 +291,7 @@ def test_where_there_is_no_session_manager_devices_are_not_left_alone_for_long(
     pipewire: PipeWireServer, start_beside: StartBeside, remote: Remote
 ) -> None:
     pipewire.devices = [CARD]
-    start_beside(BUS_BETWEEN)
+    start_beside(TWO_BUSES)
     pipewire.start()
     eventually(lambda: remote.connected() and remote.connections() >= TO_CARD)
     assert not any(name.startswith("Card:monitor") for name in remote.ports())
