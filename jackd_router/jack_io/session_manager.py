@@ -10,6 +10,7 @@ from pathlib import Path
 from jackd_router.jack_io.presence import age_s_of
 
 SESSION_MANAGERS = ("pipewire-media-session", "wireplumber")
+"""They also connect what plays on PipeWire to a device, once, and leave JACK clients alone; most desktops need one."""
 
 
 def youngest_s() -> float | None:

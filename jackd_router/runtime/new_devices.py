@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from math import inf
 
 from jackd_router.core.errors import Refused
 from jackd_router.core.graph import Connection, Graph, PortName, PortType
@@ -121,5 +122,5 @@ class NewDevices:
         with suppress(Refused, OSError):  # where it cannot be known, it is waited for
             age_s = await in_thread(youngest_s)
             now = self._loop.time()
-            is_its_own = age_s is not None and now - age_s > born - _EARLIER_S
-            self._wait_until(now - age_s + _MANAGED_S if age_s is not None and is_its_own else now)
+            started = now - age_s if age_s is not None else -inf
+            self._wait_until(started + _MANAGED_S if started > born - _EARLIER_S else now)

@@ -121,17 +121,11 @@ async def test_what_could_not_be_cut_may_have_been_cut_by_others(monkeypatch: py
         assert await call == REFUSED
 
 
-async def test_a_lost_notification_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_requests, "_CALLER_ECHO_S", 0.02)
-    world = World()
-    async with asyncio.TaskGroup() as calls:
-        call = await world.call(calls)
-        await world.answer(0)
-        assert await call == 0
-
-
-async def test_a_late_answer_counts_without_its_notification(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_requests, "_CALLER_S", 0.05)
+@pytest.mark.parametrize(
+    ("patience", "patience_s"), [("_CALLER_ECHO_S", 0.02), ("_CALLER_S", 0.05)], ids=["it is lost", "the answer is late"]
+)
+async def test_a_notification_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch, patience: str, patience_s: float) -> None:
+    monkeypatch.setattr(connection_requests, patience, patience_s)
     world = World()
     async with asyncio.TaskGroup() as calls:
         call = await world.call(calls)
