@@ -7,7 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from jackd_router.core.graph import Connection, PortName
 from jackd_router.runtime.router import Router
+
+ONE_RULE = """
+[[rule]]
+name = "r"
+from = "synth:out"
+to = "tape:in"
+"""
+PAIR = Connection(PortName("synth:out"), PortName("tape:in"))
+"""What it wants."""
 
 
 @asynccontextmanager

@@ -11,25 +11,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from jackd_router.core.graph import Connection, PortName
+from jackd_router.core.graph import PortName
 from jackd_router.jack_host import protocol
 from jackd_router.jack_io.host_process import HostProcess
 from jackd_router.runtime.router import Router
 from tests.conftest import StartClient
-from tests.runtime.in_process import loaded_router
+from tests.runtime.in_process import ONE_RULE, PAIR, loaded_router
 from tests.support.eventually import until
 from tests.support.jack_client import JackClient
 from tests.support.jack_server import JackServer
 
 pytestmark = pytest.mark.asyncio
-
-CONFIG = """
-[[rule]]
-name = "r"
-from = "synth:out"
-to = "tape:in"
-"""
-PAIR = Connection(PortName("synth:out"), PortName("tape:in"))
 
 
 class Post:
@@ -66,7 +58,7 @@ class Post:
 @pytest_asyncio.fixture
 async def router(running_server: JackServer, tmp_path: Path) -> AsyncIterator[Router]:
     """Give a router that has one rule and is a client of the server."""
-    async with loaded_router(tmp_path, CONFIG, running_server.name) as router:
+    async with loaded_router(tmp_path, ONE_RULE, running_server.name) as router:
         router.start()
         await until(lambda: router.server.connected_usec > 0)
         yield router

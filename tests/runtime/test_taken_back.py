@@ -6,22 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from jackd_router.core.graph import Connection, PortName
 from jackd_router.runtime import reconciler
 from tests.conftest import StartClient
-from tests.runtime.in_process import loaded_router
+from tests.runtime.in_process import ONE_RULE, PAIR, loaded_router
 from tests.support.eventually import until
 from tests.support.jack_server import JackServer
 
 pytestmark = pytest.mark.asyncio
-
-CONFIG = """
-[[rule]]
-name = "r"
-from = "synth:out"
-to = "tape:in"
-"""
-PAIR = Connection(PortName("synth:out"), PortName("tape:in"))
 
 
 @pytest.mark.parametrize("is_soon", [True, False])
@@ -31,7 +22,7 @@ async def test_is_made_again_and_later_it_is_by_hand(
     monkeypatch.setattr(reconciler, "_TAKEN_BACK_S", 60.0 if is_soon else 0.0)
     synth = start_client("synth", outputs=["out"])
     start_client("tape", inputs=["in"])
-    async with loaded_router(tmp_path, CONFIG, running_server.name) as router:
+    async with loaded_router(tmp_path, ONE_RULE, running_server.name) as router:
         router.set_rule_enabled("r", False, persist=False)
         router.start()
         await until(lambda: set(PAIR) <= router.graph.ports.keys())
